@@ -90,11 +90,7 @@ fn strip_scheme(text: &str) -> Result<&str, AddressErrorKind> {
     const OTHERS: [&str; 5] = ["im", "mailto", "sips", "tel", "xmpp"];
     match text.split_once(':') {
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("sip") => Ok(rest),
-        Some((scheme, _))
-            if OTHERS
-                .iter()
-                .any(|other| scheme.eq_ignore_ascii_case(other)) =>
-        {
+        Some((scheme, _)) if OTHERS.iter().any(|other| scheme.eq_ignore_ascii_case(other)) => {
             Err(AddressErrorKind::Scheme)
         }
         _ => Ok(text),
@@ -113,9 +109,7 @@ fn check_user(user: &str) -> Result<(), AddressErrorKind> {
         match c {
             ':' => return Err(Kind::Password),
             '%' => {
-                let byte = rest
-                    .get(..2)
-                    .filter(|h| h.bytes().all(|b| b.is_ascii_hexdigit()));
+                let byte = rest.get(..2).filter(|h| h.bytes().all(|b| b.is_ascii_hexdigit()));
                 let byte = byte.and_then(|h| u8::from_str_radix(h, 16).ok());
                 if byte.ok_or(Kind::Escape)?.is_ascii_control() {
                     return Err(Kind::Escape);
@@ -146,9 +140,7 @@ fn check_parameters(parameters: &str) -> Result<(), AddressErrorKind> {
 }
 
 fn split_port(host_port: &str) -> Result<(&str, Option<u16>), AddressErrorKind> {
-    let Some((host, port)) = host_port
-        .rsplit_once(':')
-        .filter(|_| !host_port.ends_with(']'))
+    let Some((host, port)) = host_port.rsplit_once(':').filter(|_| !host_port.ends_with(']'))
     else {
         return Ok((host_port, None));
     };
@@ -222,10 +214,7 @@ impl FromStr for SipAddress {
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
         let text = text.trim();
-        Self::parse(text).map_err(|kind| AddressError {
-            text: text.into(),
-            kind,
-        })
+        Self::parse(text).map_err(|kind| AddressError { text: text.into(), kind })
     }
 }
 
@@ -259,10 +248,7 @@ mod tests {
             ("sip:jeremy@contoso.com", "sip:jeremy@contoso.com"),
             ("SIP:jeremy@Contoso.COM", "sip:jeremy@contoso.com"),
             ("jeremy@contoso.com", "sip:jeremy@contoso.com"),
-            (
-                " \tsip:kim.akers@fabrikam.com \n",
-                "sip:kim.akers@fabrikam.com",
-            ),
+            (" \tsip:kim.akers@fabrikam.com \n", "sip:kim.akers@fabrikam.com"),
             ("j%40home@contoso.com.", "sip:j%40home@contoso.com"),
             ("o'neil+test@contoso", "sip:o'neil+test@contoso"),
         ] {
@@ -289,10 +275,7 @@ mod tests {
     #[cfg(feature = "idna")]
     #[test]
     fn an_internationalised_domain_is_converted_once() {
-        assert_eq!(
-            read("jeremy@bücher.example").domain().as_str(),
-            "xn--bcher-kva.example"
-        );
+        assert_eq!(read("jeremy@bücher.example").domain().as_str(), "xn--bcher-kva.example");
     }
 
     #[test]
@@ -328,11 +311,7 @@ mod tests {
             ("jeremy@contoso.com;a=\"", Kind::Character('"')),
             (&long, Kind::TooLong),
         ] {
-            assert_eq!(
-                text.parse::<SipAddress>().unwrap_err().kind,
-                kind,
-                "{text:?}"
-            );
+            assert_eq!(text.parse::<SipAddress>().unwrap_err().kind, kind, "{text:?}");
         }
         for (text, kind) in [
             ("jeremy@", NameErrorKind::Empty),
@@ -353,9 +332,7 @@ mod tests {
 
     #[test]
     fn an_error_names_the_input_without_its_tricks() {
-        let error = "jer\u{202e}emy@contoso.com"
-            .parse::<SipAddress>()
-            .unwrap_err();
+        let error = "jer\u{202e}emy@contoso.com".parse::<SipAddress>().unwrap_err();
         assert_eq!(
             error.to_string(),
             r"`jer\u{202e}emy@contoso.com` is not a sign-in address: the character '\u{202e}' is not allowed there"

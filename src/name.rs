@@ -39,10 +39,7 @@ impl HostName {
     /// # Errors
     /// [`NameError`] says which rule the text breaks.
     pub fn parse(text: &str) -> Result<Self, NameError> {
-        let fail = |kind| NameError {
-            text: text.into(),
-            kind,
-        };
+        let fail = |kind| NameError { text: text.into(), kind };
         let name = text.strip_suffix('.').unwrap_or(text);
         check(name).map_err(fail)?;
         if name.bytes().any(|b| b.is_ascii_uppercase()) {
@@ -67,10 +64,7 @@ impl HostName {
         }
         to_ascii(text)
             .and_then(|ascii| Self::parse(&ascii).map_err(|e| e.kind))
-            .map_err(|kind| NameError {
-                text: text.into(),
-                kind,
-            })
+            .map_err(|kind| NameError { text: text.into(), kind })
     }
 
     /// The name: lower case, no final dot.
@@ -102,15 +96,8 @@ fn check(name: &str) -> Result<(), NameErrorKind> {
         return Err(Kind::IpAddress);
     }
     for label in name.split('.') {
-        if let Some(c) = label
-            .chars()
-            .find(|c| !c.is_ascii_alphanumeric() && *c != '-')
-        {
-            return Err(if c.is_ascii() {
-                Kind::Character(c)
-            } else {
-                Kind::NotAscii
-            });
+        if let Some(c) = label.chars().find(|c| !c.is_ascii_alphanumeric() && *c != '-') {
+            return Err(if c.is_ascii() { Kind::Character(c) } else { Kind::NotAscii });
         }
         if label.is_empty() {
             return Err(Kind::EmptyLabel);
@@ -126,26 +113,17 @@ fn check(name: &str) -> Result<(), NameErrorKind> {
         return Err(Kind::TooLong);
     }
     let last = name.rsplit('.').next().unwrap_or(name);
-    if ends_in_number(last) {
-        Err(Kind::NumericLastLabel)
-    } else {
-        Ok(())
-    }
+    if ends_in_number(last) { Err(Kind::NumericLastLabel) } else { Ok(()) }
 }
 
 fn is_ip_literal(name: &str) -> bool {
-    let bare = name
-        .strip_prefix('[')
-        .and_then(|n| n.strip_suffix(']'))
-        .unwrap_or(name);
+    let bare = name.strip_prefix('[').and_then(|n| n.strip_suffix(']')).unwrap_or(name);
     bare.parse::<IpAddr>().is_ok()
 }
 
 /// Whether some reader of addresses would take a name with this last label for an IPv4 address.
 fn ends_in_number(label: &str) -> bool {
-    let hexadecimal = label
-        .strip_prefix("0x")
-        .or_else(|| label.strip_prefix("0X"));
+    let hexadecimal = label.strip_prefix("0x").or_else(|| label.strip_prefix("0X"));
     label.bytes().all(|b| b.is_ascii_digit())
         || hexadecimal.is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))
 }
@@ -177,11 +155,7 @@ fn to_ascii(text: &str) -> Result<String, NameErrorKind> {
         return Err(Kind::NotConvertible);
     };
     let converted = |(from, to): (&str, &str)| {
-        if from.is_ascii() {
-            from.eq_ignore_ascii_case(to)
-        } else {
-            to.starts_with("xn--")
-        }
+        if from.is_ascii() { from.eq_ignore_ascii_case(to) } else { to.starts_with("xn--") }
     };
     let same_count = ascii.split('.').count() == name.split('.').count();
     if same_count && name.split('.').zip(ascii.split('.')).all(converted) {
@@ -216,24 +190,12 @@ impl SrvName {
     ) -> Result<Self, NameError> {
         let service = service.into();
         let whole = || WireText::new(format!("{service}.{domain}"));
-        check_service(&service).map_err(|kind| NameError {
-            text: whole(),
-            kind,
-        })?;
-        let length = service
-            .len()
-            .saturating_add(1)
-            .saturating_add(domain.as_str().len());
+        check_service(&service).map_err(|kind| NameError { text: whole(), kind })?;
+        let length = service.len().saturating_add(1).saturating_add(domain.as_str().len());
         if length > HostName::LIMIT {
-            return Err(NameError {
-                text: whole(),
-                kind: NameErrorKind::TooLong,
-            });
+            return Err(NameError { text: whole(), kind: NameErrorKind::TooLong });
         }
-        Ok(Self {
-            service,
-            domain: domain.clone(),
-        })
+        Ok(Self { service, domain: domain.clone() })
     }
 
     /// The two service labels: `_sip._tls`.
@@ -270,10 +232,8 @@ impl FromStr for SrvName {
     fn from_str(text: &str) -> Result<Self, NameError> {
         let dots: Vec<usize> = text.match_indices('.').map(|(at, _)| at).collect();
         let split = dots.get(1).and_then(|&at| text.split_at_checked(at));
-        let (service, domain) = split.ok_or(NameError {
-            text: text.into(),
-            kind: NameErrorKind::Service,
-        })?;
+        let (service, domain) =
+            split.ok_or(NameError { text: text.into(), kind: NameErrorKind::Service })?;
         let domain = HostName::parse(domain.trim_start_matches('.'))?;
         Self::new(service.to_ascii_lowercase(), &domain)
     }
@@ -497,11 +457,7 @@ mod tests {
             ("bücher..example", Kind::EmptyLabel),
             ("bü cher.example", Kind::Character(' ')),
         ] {
-            assert_eq!(
-                HostName::from_typed(text).unwrap_err().kind,
-                kind,
-                "{text:?}"
-            );
+            assert_eq!(HostName::from_typed(text).unwrap_err().kind, kind, "{text:?}");
         }
     }
 
@@ -516,12 +472,8 @@ mod tests {
     fn srv_names_are_two_service_labels_and_a_domain() {
         let name: SrvName = "_SIP._tls.Contoso.com.".parse().unwrap();
         assert_eq!(name.to_string(), "_sip._tls.contoso.com");
-        for text in [
-            "sip._tls.contoso.com",
-            "_sip._tls",
-            "_sip.contoso.com",
-            "_._tls.contoso.com",
-        ] {
+        for text in ["sip._tls.contoso.com", "_sip._tls", "_sip.contoso.com", "_._tls.contoso.com"]
+        {
             assert!(text.parse::<SrvName>().is_err(), "{text}");
         }
         let domain = |last: usize| {

@@ -16,11 +16,7 @@ use crate::name::{Host, HostName, NameError};
 /// the sign of the switch: the registry value `EnableStrictDNSNaming` is `Strict` when it is 1, but
 /// the group policy that writes it is titled "allow additional server DNS names".
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[cfg_attr(
-    feature = "serde",
-    derive(serde::Serialize),
-    serde(rename_all = "kebab-case")
-)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "kebab-case"))]
 pub enum HostNamePolicy {
     /// `D` or `sip.D` (`EnableStrictDNSNaming`). [seed, article 1]
     Strict,
@@ -73,19 +69,13 @@ pub struct NameRule {
 impl NameRule {
     /// The rule of `policy` alone.
     pub fn new(policy: HostNamePolicy) -> Self {
-        Self {
-            policy,
-            trusted: Arc::default(),
-        }
+        Self { policy, trusted: Arc::default() }
     }
 
     /// The same policy, with these trusted domains beside the user's own.
     #[must_use]
     pub fn trusting(self, domains: impl IntoIterator<Item = HostName>) -> Self {
-        Self {
-            trusted: domains.into_iter().collect(),
-            ..self
-        }
+        Self { trusted: domains.into_iter().collect(), ..self }
     }
 
     /// The policy.
@@ -106,16 +96,9 @@ impl NameRule {
         let below = |trusted: &HostName| HostNamePolicy::AnySubdomain.admits(host, trusted);
         if self.policy.admits(host, domain) || self.trusted.iter().any(below) {
             let host = Host::Name(host.clone());
-            return Ok(TrustedHost {
-                host,
-                origin: Origin::Rule,
-            });
+            return Ok(TrustedHost { host, origin: Origin::Rule });
         }
-        Err(Refusal {
-            host: host.clone(),
-            domain: domain.clone(),
-            rule: self.clone(),
-        })
+        Err(Refusal { host: host.clone(), domain: domain.clone(), rule: self.clone() })
     }
 }
 
@@ -172,18 +155,12 @@ impl TrustedHost {
     /// A host row: `label` in front of the user's own domain.
     pub(crate) fn built(label: &str, domain: &HostName) -> Result<Self, NameError> {
         let host = Host::Name(domain.below(label)?);
-        Ok(Self {
-            host,
-            origin: Origin::Built,
-        })
+        Ok(Self { host, origin: Origin::Built })
     }
 
     /// A server that an administrator set.
     pub(crate) fn set_by_administrator(host: Host) -> Self {
-        Self {
-            host,
-            origin: Origin::Administrator,
-        }
+        Self { host, origin: Origin::Administrator }
     }
 }
 
@@ -220,16 +197,10 @@ impl fmt::Display for Refusal {
                 write!(f, "strict naming admits only {domain} and sip.{domain}")?;
             }
             HostNamePolicy::Relaxed => {
-                write!(
-                    f,
-                    "relaxed naming admits only {domain} and one label in front of it"
-                )?;
+                write!(f, "relaxed naming admits only {domain} and one label in front of it")?;
             }
             HostNamePolicy::AnySubdomain => {
-                write!(
-                    f,
-                    "any-subdomain naming admits only {domain} and names below it"
-                )?;
+                write!(f, "any-subdomain naming admits only {domain} and names below it")?;
             }
         }
         for (at, trusted) in self.rule.trusted.iter().enumerate() {
@@ -313,14 +284,9 @@ mod tests {
     fn a_refusal_says_what_the_rule_would_have_admitted() {
         let refusal = |policy| {
             let rule = NameRule::new(policy);
-            rule.admit(&name("sip.cpandl.com"), &name("contoso.com"))
-                .unwrap_err()
-                .to_string()
+            rule.admit(&name("sip.cpandl.com"), &name("contoso.com")).unwrap_err().to_string()
         };
-        assert_eq!(
-            refusal(Strict),
-            "strict naming admits only contoso.com and sip.contoso.com"
-        );
+        assert_eq!(refusal(Strict), "strict naming admits only contoso.com and sip.contoso.com");
         assert_eq!(
             refusal(Relaxed),
             "relaxed naming admits only contoso.com and one label in front of it"

@@ -71,10 +71,7 @@ impl WireText {
 
     /// The same, with the comma and the space escaped too, so that it stays one word of a list.
     pub(crate) fn word(&self) -> impl fmt::Display + '_ {
-        Printed {
-            text: &self.0,
-            word: true,
-        }
+        Printed { text: &self.0, word: true }
     }
 }
 
@@ -118,11 +115,7 @@ impl fmt::Display for Printed<'_> {
 
 impl fmt::Display for WireText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Printed {
-            text: &self.0,
-            word: false,
-        }
-        .fmt(f)
+        Printed { text: &self.0, word: false }.fmt(f)
     }
 }
 
@@ -173,11 +166,9 @@ mod tests {
 
     #[test]
     fn a_long_text_is_cut_at_the_limit_and_prints_the_same_once_read_back() {
-        for (text, cut) in [
-            ("x".repeat(256), false),
-            ("x".repeat(257), true),
-            ("\u{7}".repeat(99), true),
-        ] {
+        for (text, cut) in
+            [("x".repeat(256), false), ("x".repeat(257), true), ("\u{7}".repeat(99), true)]
+        {
             let printed = WireText::new(&text).to_string();
             assert!(printed.len() <= WireText::LIMIT);
             assert_eq!(printed.ends_with("..."), cut, "{printed}");
@@ -187,15 +178,7 @@ mod tests {
 
     #[test]
     fn a_broken_escape_does_not_read_back() {
-        for broken in [
-            r"\",
-            r"\n",
-            r"\u",
-            r"\u{",
-            r"\u{110000}",
-            r"\u{zz}",
-            r"\u{1b",
-        ] {
+        for broken in [r"\", r"\n", r"\u", r"\u{", r"\u{110000}", r"\u{zz}", r"\u{1b"] {
             assert_eq!(WireText::read_back(broken), None, "{broken}");
         }
     }
