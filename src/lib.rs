@@ -1,4 +1,17 @@
 //! stub
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::string_slice,
+        clippy::arithmetic_side_effects,
+        clippy::unreachable
+    )
+)]
+#![warn(missing_docs, unreachable_pub)]
 
 mod text;
 
