@@ -144,9 +144,9 @@ pub(super) enum Standing {
     Settled,
     /// It has a connection, by this dial.
     Ready(usize),
-    /// It is being dialled or resolved, since then.
+    /// It is being dialled or resolved: since its first dial, or else since its host was asked for.
     Open(Instant),
-    /// It could be dialled, or its host asked for, and is not.
+    /// It could be dialled, or its host asked for, and neither is under way.
     Waiting,
 }
 
@@ -344,22 +344,15 @@ impl<C> Facts<C> {
         {
             return Standing::Ready(ready);
         }
-        let since = candidate.opened.or(host.open_since());
-        match since {
-            Some(since) if dials.any(|(_, dial)| dial.is_open()) => Standing::Open(since),
-            Some(since) if host.open_since().is_some() && candidate.opened.is_some() => {
+        let asked = host.open_since();
+        match candidate.opened.or(asked) {
+            Some(since) if asked.is_some() || dials.any(|(_, dial)| dial.is_open()) => {
                 Standing::Open(since)
             }
             _ if self.next_address(at, candidate).is_some() => Standing::Waiting,
-            Some(since) if host.open_since().is_some() => Standing::Open(since),
             _ if unasked(host).is_some() => Standing::Waiting,
             _ => Standing::Settled,
         }
-    }
-
-    /// Since when this candidate's host has been asked for, if an answer is still missing.
-    pub(super) fn asked_since(&self, candidate: &Candidate) -> Option<Instant> {
-        self.hosts.get(candidate.host).and_then(KnownHost::open_since)
     }
 
     /// The address of this candidate to dial next: the families take turns, IPv6 first (RFC 8305

@@ -95,12 +95,8 @@ impl<C> Facts<C> {
                 }
                 wake.at(from);
             }
-            match (standing, self.asked_since(candidate)) {
-                (Standing::Open(since), _) => gate.behind(since, head_start),
-                // It waits for the other family's answer only: open from its question.
-                (_, Some(since)) if gate.0.is_some_and(|gate| gate <= now) => {
-                    gate.behind(since, head_start);
-                }
+            match standing {
+                Standing::Open(since) => gate.behind(since, head_start),
                 _ => gate = Gate(None),
             }
         }
