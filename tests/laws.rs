@@ -23,5 +23,11 @@ mod order;
 #[path = "laws/loops.rs"]
 mod loops;
 
+#[path = "laws/scene.rs"]
+mod scene;
+
+#[path = "laws/pace.rs"]
+mod pace;
+
 #[path = "laws/trust.rs"]
 mod trust;
