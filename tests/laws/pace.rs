@@ -7,7 +7,8 @@ use sip_signin::discovery::{CONNECT_LIMIT, ConnectFailure, Family, Pace, Protoco
 
 use crate::runner::law;
 use crate::scene::{Scene, records, with};
-use crate::world::{Deed, Lead};
+use crate::walk::Deed;
+use crate::world::Lead;
 use crate::zones::{Kind, Settings, any_searches, worlds};
 
 const A: &str = "tls a.contoso.com:5061";

@@ -11,7 +11,8 @@ use sip_signin::discovery::{
     LookupSrv, Outcome, Search, Seed, SrvAnswer, SrvRecord, Step,
 };
 
-use crate::world::{Lead, Wire, jeremy};
+use crate::walk::Wire;
+use crate::world::{Lead, jeremy};
 use crate::zones::Settings;
 
 /// The plan and what it offered and is still owed.
