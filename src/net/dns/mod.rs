@@ -203,3 +203,80 @@ impl fmt::Debug for HickoryResolver {
         f.debug_struct("HickoryResolver").field("servers", &self.0.servers).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use hickory_proto::op::ResponseCode;
+    use hickory_resolver::config::{ConnectionConfig, NameServerConfig};
+    use tokio::net::UdpSocket;
+
+    use super::*;
+
+    /// A system with a search list and a hosts file, whose DNS knows nothing; and what is asked.
+    async fn system() -> (HickoryResolver, Arc<Mutex<Vec<String>>>) {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let server = socket.local_addr().unwrap();
+        let asked: Arc<Mutex<Vec<String>>> = Arc::default();
+        let book = Arc::clone(&asked);
+        tokio::spawn(async move {
+            let mut buffer = [0; 1500];
+            while let Ok((length, from)) = socket.recv_from(&mut buffer).await {
+                let mut message = Message::from_vec(&buffer[..length]).unwrap().into_response();
+                book.lock().unwrap().push(message.queries[0].to_string());
+                message.metadata.response_code = ResponseCode::NXDomain;
+                socket.send_to(&message.to_vec().unwrap(), from).await.unwrap();
+            }
+        });
+        let mut config = ResolverConfig::from_name_servers(Vec::new());
+        for protocol in [ProtocolConfig::Udp, ProtocolConfig::Tcp] {
+            let mut connection = ConnectionConfig::new(protocol);
+            connection.port = server.port();
+            config.add_name_server(NameServerConfig::new(server.ip(), true, vec![connection]));
+        }
+        config.add_search(Name::from_ascii("attacker.example.").unwrap());
+        let mut hosts = Hosts::default();
+        let file = "192.0.2.77 sip.contoso.com _sip._tls.contoso.com\n";
+        hosts.read_hosts_conf(file.as_bytes()).unwrap();
+        (HickoryResolver::from_parts(&config, hosts), asked)
+    }
+
+    #[tokio::test]
+    async fn the_search_list_is_never_used() {
+        let (resolver, asked) = system().await;
+        assert_eq!(resolver.0.servers.len(), 1);
+        let absent = Answer::Absent(Absence::NoSuchName);
+        let srv = resolver.srv(&"_sip._tls.fabrikam.com".parse().unwrap()).await;
+        assert_eq!(srv, Ok(absent));
+        let one_label = HostName::parse("contoso").unwrap();
+        let host = resolver.addresses(&one_label, Family::V4).await;
+        assert_eq!(host, Ok(Answer::Absent(Absence::NoSuchName)));
+        assert_eq!(*asked.lock().unwrap(), ["_sip._tls.fabrikam.com. IN SRV", "contoso. IN A"]);
+    }
+
+    #[tokio::test]
+    async fn the_hosts_file_answers_for_hosts_and_not_for_services() {
+        let (resolver, asked) = system().await;
+        let sip = HostName::parse("SIP.contoso.com").unwrap();
+        let named = Answer::Found(vec![IpAddr::from([192, 0, 2, 77])]);
+        assert_eq!(resolver.addresses(&sip, Family::V4).await, Ok(named));
+        let other = Answer::Absent(Absence::NoData);
+        assert_eq!(resolver.addresses(&sip, Family::V6).await, Ok(other));
+        assert_eq!(*asked.lock().unwrap(), [""; 0]);
+
+        let srv = resolver.srv(&"_sip._tls.contoso.com".parse().unwrap()).await;
+        assert_eq!(srv, Ok(Answer::Absent(Absence::NoSuchName)));
+        assert_eq!(*asked.lock().unwrap(), ["_sip._tls.contoso.com. IN SRV"]);
+    }
+
+    #[tokio::test]
+    async fn given_servers_come_without_a_hosts_file() {
+        let (system, asked) = system().await;
+        let resolver = HickoryResolver::with_servers(system.0.servers.clone());
+        let sip = HostName::parse("sip.contoso.com").unwrap();
+        let answer = resolver.addresses(&sip, Family::V4).await;
+        assert_eq!(answer, Ok(Answer::Absent(Absence::NoSuchName)));
+        assert_eq!(*asked.lock().unwrap(), ["sip.contoso.com. IN A"]);
+    }
+}

@@ -66,6 +66,10 @@ pub(super) fn read<'m>(
         ttl = ttl.min(time);
         name = target.clone();
     }
+    if message.answers.iter().any(|r| r.record_type() == kind) {
+        // Records of others, in an answer about this name: not to be used, and no proof of absence.
+        return Err(LookupFailure::Malformed);
+    }
     let soa = message.authorities.iter().find_map(|r| match &r.data {
         RData::SOA(soa) if r.name.zone_of(&name) => Some(r.ttl.min(soa.minimum)),
         _ => None,
