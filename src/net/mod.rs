@@ -1,0 +1,15 @@
+//! Ready-made doors: DNS over hickory, TCP over tokio, TLS over rustls.
+//!
+//! A caller that has its own resolver or its own TLS implements [`Resolver`](crate::Resolver) or
+//! [`Transport`](crate::Transport) and leaves these out (features `hickory` and `rustls`).
+
+#[cfg(feature = "hickory")]
+mod dns;
+
+#[cfg(feature = "rustls")]
+mod tls;
+
+#[cfg(feature = "hickory")]
+pub use dns::HickoryResolver;
+#[cfg(feature = "rustls")]
+pub use tls::RustlsTransport;
