@@ -16,6 +16,9 @@ mod resolver;
 #[cfg(feature = "driver")]
 mod transport;
 
+#[cfg(feature = "lab")]
+pub mod lab;
+
 pub use address::{AddressError, AddressErrorKind, SipAddress};
 pub use name::{Host, HostName, NameError, NameErrorKind, SrvName};
 pub use policy::{HostNamePolicy, NameRule, Origin, Refusal, TrustedHost};
