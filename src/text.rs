@@ -131,6 +131,12 @@ impl fmt::Debug for WireText {
     }
 }
 
+impl From<String> for WireText {
+    fn from(text: String) -> Self {
+        Self::new(text)
+    }
+}
+
 impl From<&str> for WireText {
     fn from(text: &str) -> Self {
         Self::new(text)

@@ -155,19 +155,24 @@ impl Trace {
     }
 }
 
+/// Exact and made to be read back; with `{:#}` made to be read: times in whole milliseconds, in a
+/// column of their own, and no seed.
 impl fmt::Display for Trace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "address  {}\n{}", self.address, self.search)?;
-        if self.seed != Seed::default() {
+        if self.seed != Seed::default() && !f.alternate() {
             writeln!(f, "seed     {}", self.seed.0)?;
         }
         let mut last = Duration::ZERO;
-        for event in &self.events {
-            if event.at != last {
-                write!(f, "+{} ", Millis(event.at))?;
-                last = event.at;
+        for Event { at, entry } in &self.events {
+            if f.alternate() {
+                writeln!(f, "{:>6} ms  {entry}", at.as_millis())?;
+            } else if *at == last {
+                writeln!(f, "{entry}")?;
+            } else {
+                writeln!(f, "+{} {entry}", Millis(*at))?;
             }
-            writeln!(f, "{}", event.entry)?;
+            last = *at;
         }
         Ok(())
     }
