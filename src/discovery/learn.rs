@@ -32,11 +32,7 @@ impl<C> DiscoveryPlan<C> {
                 order_srv(&mut answer.records, self.trace.seed().draws(row));
                 let line = self.trace.events.len();
                 self.take_records(at, &answer, now);
-                self.log(Entry::AnsweredSrv(name, Ok(Answer::Found(answer))));
-                // The answer stands above what was concluded from it.
-                if let Some(lines) = self.trace.events.get_mut(line..) {
-                    lines.rotate_right(1);
-                }
+                self.log_above(line, Entry::AnsweredSrv(name, Ok(Answer::Found(answer))));
             }
             Ok(Answer::Found(_)) => {
                 question.lookup = Lookup::Failed(LookupFailure::Malformed);
@@ -112,10 +108,11 @@ impl<C> DiscoveryPlan<C> {
             Ok(Answer::Absent(_)) => Lookup::Absent,
             Err(failure) => Lookup::Failed(failure.clone()),
         };
-        self.log(Entry::AnsweredHost(host, family, learned.clone()));
+        let line = self.trace.events.len();
         if let Ok(Answer::Found(addresses)) = &learned {
             self.learn_addresses(at, addresses.iter().filter(fits).copied(), now);
         }
+        self.log_above(line, Entry::AnsweredHost(host, family, learned));
         self.conclude_host(at);
     }
 
@@ -213,6 +210,14 @@ impl<C> DiscoveryPlan<C> {
                 let overdue = Overdue::Connect(candidate.endpoint.clone(), address);
                 self.conclude(Conclusion::TimedOut(overdue));
             }
+        }
+    }
+
+    /// An answer stands above what was concluded from it.
+    fn log_above(&mut self, line: usize, entry: Entry) {
+        self.log(entry);
+        if let Some(lines) = self.trace.events.get_mut(line..) {
+            lines.rotate_right(1);
         }
     }
 

@@ -221,7 +221,7 @@ fn bad_hello(fault: TlsFault) -> Option<&'static [u8]> {
         // TLS 1.0, a random of zeros, no session, TLS_RSA_WITH_AES_128_CBC_SHA, no compression.
         TlsFault::TooOldHello => Some(&[
             22, 3, 1, 0, 42, 2, 0, 0, 38, 3, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-            0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x2f, 0,
+            0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x2f, 0,
         ]),
         _ => None,
     }
