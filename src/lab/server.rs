@@ -218,10 +218,10 @@ fn bad_hello(fault: TlsFault) -> Option<&'static [u8]> {
         TlsFault::Stall => Some(&[22, 3, 3, 0, 122, 2, 0, 0, 118, 3, 3]),
         // A fatal alert, protocol_version. [RFC 5246 section 7.2]
         TlsFault::TooOld => Some(&[21, 3, 1, 0, 2, 2, 70]),
-        // TLS 1.0, a random of zeros, no session, TLS_RSA_WITH_AES_128_CBC_SHA, no compression.
+        // TLS 1.0, 32 zeros for a random, no session, TLS_RSA_WITH_AES_128_CBC_SHA, no compression.
         TlsFault::TooOldHello => Some(&[
             22, 3, 1, 0, 42, 2, 0, 0, 38, 3, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-            0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x2f, 0,
+            0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x2f, 0,
         ]),
         _ => None,
     }
