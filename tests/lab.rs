@@ -175,10 +175,11 @@ async fn the_lab_saw_what_was_sent_and_how() {
 
 #[tokio::test]
 async fn tcp_faults_are_those_of_the_system() {
-    let connect = async |fault| {
+    let connect = async |fault: Fault| {
         let lab = Lab::builder().internal(pool().fault(fault)).start().await.unwrap();
         let mut stream = dial(&lab, POOL).await?;
-        let patience = if fault == TcpFault::Silent { A_WHILE } else { TOO_LONG };
+        let silent = fault == TcpFault::Silent.into() || matches!(fault, Fault::Tls(_));
+        let patience = if silent { A_WHILE } else { TOO_LONG };
         let read = timeout(patience, stream.read_u8()).await?;
         read.map(|byte| panic!("{byte} came from {fault}"))
     };
@@ -191,8 +192,13 @@ async fn tcp_faults_are_those_of_the_system() {
             TcpFault::Silent => ErrorKind::TimedOut,
             other => panic!("{other} is not tested"),
         };
-        let end: io::Result<()> = connect(fault).await;
+        let end: io::Result<()> = connect(fault.into()).await;
         assert_eq!(end.unwrap_err().kind(), kind, "{fault}");
+    }
+    // A server that answers badly does not speak first: whoever listens only hears nothing.
+    for fault in [TlsFault::Garbage, TlsFault::TooOld, TlsFault::Stall] {
+        let end: io::Result<()> = connect(fault.into()).await;
+        assert_eq!(end.unwrap_err().kind(), ErrorKind::TimedOut, "{fault}");
     }
     let hole = Lab::ordinary("contoso.com").fault(TcpFault::BlackHole).start().await.unwrap();
     assert_eq!(hole.dial(POOL.parse().unwrap()), None);
@@ -377,6 +383,23 @@ async fn nothing_listens_and_no_connection_lives_when_the_lab_is_gone() {
         }
     };
     timeout(TOO_LONG, gone).await.expect("dropping stops the lab");
+}
+
+#[tokio::test]
+async fn servers_of_one_host_share_its_addresses_and_no_other_host_has_them() {
+    let lab = Lab::builder()
+        .internal(Server::tls("a.contoso.com").address(Ipv4Addr::new(192, 0, 2, 10)))
+        .server(Server::tls("a.contoso.com").port(443).address(Ipv4Addr::new(192, 0, 2, 10)))
+        .internal(Server::tcp("A.contoso.com"))
+        .external(Server::tls("b.contoso.com"))
+        .start()
+        .await
+        .unwrap();
+    for (published, host) in [(POOL, "a.contoso.com"), ("192.0.2.11:5061", "b.contoso.com")] {
+        assert!(tls(&lab, published, host).await.is_ok(), "{host}");
+    }
+    let mut stream = dial(&lab, POOL_TCP).await.unwrap();
+    assert!(ask(&mut stream, REGISTER).await.0.contains("targetname=\"A.contoso.com\""));
 }
 
 #[tokio::test]

@@ -77,8 +77,9 @@ impl Server {
         Self { port, ..self }
     }
 
-    /// Publishes it under this address; may be said several times. Where it is never said, the lab
-    /// picks an address of 192.0.2.0/24, the same for all servers of one host.
+    /// Publishes it under this address; may be said several times. Where it is never said, it has
+    /// the addresses of the other servers of its host; where none of them has any, the lab picks
+    /// one: 192.0.2.10 for the first such host, 192.0.2.11 for the next.
     #[must_use]
     pub fn address(mut self, address: impl Into<IpAddr>) -> Self {
         self.addresses.push(address.into());
@@ -97,7 +98,8 @@ impl Server {
         Self { only_tls12: true, ..self }
     }
 
-    /// Makes it go wrong; the last one said counts.
+    /// Makes it go wrong; the last one said counts. A fault that a server cannot have, such as one
+    /// of DNS or one of TLS on clear text, keeps the lab from starting.
     #[must_use]
     pub fn fault(self, fault: impl Into<Fault>) -> Self {
         Self { fault: Some(fault.into()), ..self }
