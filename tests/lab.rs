@@ -251,9 +251,8 @@ async fn certificates_and_versions_are_the_callers_choice() {
     assert_eq!(stream.get_ref().1.protocol_version(), Some(rustls::ProtocolVersion::TLSv1_2));
     assert!(tls(&lab, POOL, "a.b.contoso.com").await.is_err());
     // A literal is a host too: it needs no name in DNS.
-    let literal = Server::tls("192.0.2.10").address(Ipv4Addr::new(192, 0, 2, 10));
-    let lab = Lab::builder().server(literal).start().await.unwrap();
-    assert!(tls(&lab, POOL, "192.0.2.10").await.is_ok());
+    let lab = Lab::builder().server(Server::tls("203.0.113.1")).start().await.unwrap();
+    assert!(tls(&lab, "203.0.113.1:5061", "203.0.113.1").await.is_ok());
     assert!(lab.roots_pem().starts_with("-----BEGIN CERTIFICATE-----"));
 }
 

@@ -226,6 +226,10 @@ impl LabBuilder {
 
     /// Gives each server without an address those of its host, or else one of its own.
     fn give_addresses(&mut self) -> Result<(), LabError> {
+        for (server, _) in self.servers.iter_mut().filter(|(s, _)| s.addresses.is_empty()) {
+            // A host that is an address has that one.
+            server.addresses.extend(server.host.parse::<IpAddr>());
+        }
         let mut of_host: BTreeMap<String, BTreeSet<IpAddr>> = BTreeMap::new();
         for (server, _) in self.servers.iter().filter(|(server, _)| !server.addresses.is_empty()) {
             of_host.entry(server.host.to_ascii_lowercase()).or_default().extend(&server.addresses);

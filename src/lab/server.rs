@@ -47,12 +47,12 @@ pub struct Server {
 }
 
 impl Server {
-    /// A TLS server for `host`, on port 5061.
+    /// A TLS server for `host`, a name or an IP address, on port 5061.
     pub fn tls(host: impl Into<String>) -> Self {
         Self::new(Protocol::Tls, host.into())
     }
 
-    /// A clear-text server for `host`, on port 5060.
+    /// A clear-text server for `host`, a name or an IP address, on port 5060.
     pub fn tcp(host: impl Into<String>) -> Self {
         Self::new(Protocol::Tcp, host.into())
     }
