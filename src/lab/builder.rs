@@ -1,6 +1,6 @@
 //! How a deployment is described, and how it comes to life.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -47,8 +47,9 @@ enum Data {
 }
 
 impl LabBuilder {
-    /// The first address that is given to a host without one.
+    /// The addresses that are given to hosts without one. [RFC 5737: for documentation]
     const FIRST: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 10);
+    const LAST: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 254);
 
     pub(super) fn new() -> Self {
         Self {
@@ -223,18 +224,26 @@ impl LabBuilder {
         }
     }
 
-    /// Gives each host without an address one of its own.
+    /// Gives each server without an address those of its host, or else one of its own.
     fn give_addresses(&mut self) -> Result<(), LabError> {
-        let mut given: BTreeMap<String, Ipv4Addr> = BTreeMap::new();
-        let mut next = u32::from(Self::FIRST)..=u32::from(Ipv4Addr::new(192, 0, 2, 254));
         for (server, _) in self.servers.iter_mut().filter(|(s, _)| s.addresses.is_empty()) {
-            let host = server.host.to_ascii_lowercase();
-            let address = match given.get(&host) {
-                Some(&address) => address,
-                None => next.next().ok_or(LabError::TooManyHosts)?.into(),
-            };
-            given.insert(host, address);
-            server.addresses.push(address.into());
+            // A host that is an address has that one.
+            server.addresses.extend(server.host.parse::<IpAddr>());
+        }
+        let mut of_host: BTreeMap<String, BTreeSet<IpAddr>> = BTreeMap::new();
+        for (server, _) in self.servers.iter().filter(|(server, _)| !server.addresses.is_empty()) {
+            of_host.entry(server.host.to_ascii_lowercase()).or_default().extend(&server.addresses);
+        }
+        let taken: BTreeSet<IpAddr> = of_host.values().flatten().copied().collect();
+        let mut free = (u32::from(Self::FIRST)..=u32::from(Self::LAST))
+            .map(|bits| IpAddr::V4(bits.into()))
+            .filter(|address| !taken.contains(address));
+        for (server, _) in self.servers.iter_mut().filter(|(s, _)| s.addresses.is_empty()) {
+            let addresses = of_host.entry(server.host.to_ascii_lowercase()).or_default();
+            if addresses.is_empty() {
+                addresses.insert(free.next().ok_or(LabError::TooManyHosts)?);
+            }
+            server.addresses.extend(&*addresses);
         }
         Ok(())
     }

@@ -34,6 +34,7 @@ mod transport;
 
 mod builder;
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -162,6 +163,12 @@ impl Lab {
     }
 }
 
+impl fmt::Debug for Lab {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lab").field("dns", &self.dns).field("routes", &self.routes).finish()
+    }
+}
+
 /// Why a lab could not be started.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -184,7 +191,7 @@ pub enum LabError {
     /// Two servers are published under one address and port.
     #[error("two servers at {0}")]
     Taken(SocketAddr),
-    /// No address of 192.0.2.0/24 is left to pick.
+    /// No address is left to pick; [`Server::address`] gives one.
     #[error("too many hosts")]
     TooManyHosts,
 }

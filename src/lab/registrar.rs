@@ -109,7 +109,9 @@ impl Registrar {
         let mut answers = self.answers.iter();
         let mut answer = Answer::challenge();
         while let Some(request) = read_request(stream, &mut unread, note).await? {
-            if let Some(next) = answers.next() {
+            if request.is_register()
+                && let Some(next) = answers.next()
+            {
                 answer = next.clone();
             }
             match self.fault {

@@ -47,12 +47,12 @@ pub struct Server {
 }
 
 impl Server {
-    /// A TLS server for `host`, on port 5061.
+    /// A TLS server for `host`, a name or an IP address, on port 5061.
     pub fn tls(host: impl Into<String>) -> Self {
         Self::new(Protocol::Tls, host.into())
     }
 
-    /// A clear-text server for `host`, on port 5060.
+    /// A clear-text server for `host`, a name or an IP address, on port 5060.
     pub fn tcp(host: impl Into<String>) -> Self {
         Self::new(Protocol::Tcp, host.into())
     }
@@ -77,8 +77,9 @@ impl Server {
         Self { port, ..self }
     }
 
-    /// Publishes it under this address; may be said several times. Where it is never said, the lab
-    /// picks an address of 192.0.2.0/24, the same for all servers of one host.
+    /// Publishes it under this address; may be said several times. Where it is never said, it has
+    /// the addresses of the other servers of its host; where none of them has any, the lab picks
+    /// one: 192.0.2.10 for the first such host, 192.0.2.11 for the next.
     #[must_use]
     pub fn address(mut self, address: impl Into<IpAddr>) -> Self {
         self.addresses.push(address.into());
@@ -97,7 +98,8 @@ impl Server {
         Self { only_tls12: true, ..self }
     }
 
-    /// Makes it go wrong; the last one said counts.
+    /// Makes it go wrong; the last one said counts. A fault that a server cannot have, such as one
+    /// of DNS or one of TLS on clear text, keeps the lab from starting.
     #[must_use]
     pub fn fault(self, fault: impl Into<Fault>) -> Self {
         Self { fault: Some(fault.into()), ..self }
@@ -218,7 +220,7 @@ fn bad_hello(fault: TlsFault) -> Option<&'static [u8]> {
         TlsFault::Stall => Some(&[22, 3, 3, 0, 122, 2, 0, 0, 118, 3, 3]),
         // A fatal alert, protocol_version. [RFC 5246 section 7.2]
         TlsFault::TooOld => Some(&[21, 3, 1, 0, 2, 2, 70]),
-        // TLS 1.0, a random of zeros, no session, TLS_RSA_WITH_AES_128_CBC_SHA, no compression.
+        // TLS 1.0, 32 zeros for a random, no session, TLS_RSA_WITH_AES_128_CBC_SHA, no compression.
         TlsFault::TooOldHello => Some(&[
             22, 3, 1, 0, 42, 2, 0, 0, 38, 3, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
             0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x2f, 0,

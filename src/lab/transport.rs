@@ -10,6 +10,7 @@ use crate::discovery::{ConnectFailure, Endpoint};
 use crate::transport::{Connection, Transport};
 
 /// Where each published address leads.
+#[derive(Debug)]
 pub(super) struct Routes {
     /// `None` is a black hole.
     pub(super) table: BTreeMap<SocketAddr, Option<SocketAddr>>,
@@ -29,7 +30,7 @@ impl Routes {
 /// must be for, goes to the caller's transport as it came. An address that the lab did not publish
 /// is refused, so that nothing ever leaves the loopback interface. Made by
 /// [`Lab::transport`](super::Lab::transport).
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct LabTransport<T> {
     pub(super) inner: T,
     pub(super) routes: Arc<Routes>,
