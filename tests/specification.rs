@@ -211,7 +211,7 @@ fn defines(line: &str, item: &str) -> bool {
         "type",
     ];
     let mut rest = line.trim_start();
-    while let Some((word, tail)) = rest.split_once(' ').filter(|(word, _)| BEFORE.contains(word)) {
+    while let Some((_, tail)) = rest.split_once(' ').filter(|(w, _)| BEFORE.contains(w)) {
         rest = tail;
     }
     rest.strip_prefix(item).is_some_and(|after| {
