@@ -14,6 +14,18 @@ mod message;
 
 mod framing;
 
+mod contact;
+
+mod scheme;
+
+mod challenge;
+
+mod diagnostics;
+
+pub use challenge::{Challenge, ChallengeError, ChallengeErrorKind, Parameter};
+pub use contact::{Contact, Target, UriTransport};
+pub use diagnostics::Diagnostics;
 pub use framing::MessageReader;
 pub use limits::{FramingError, FramingErrorKind, Limits};
 pub use message::{CSeq, Header, Headers, Message, Request, Response};
+pub use scheme::Scheme;
