@@ -6,6 +6,8 @@
 
 mod parameters;
 
+mod endpoint_id;
+
 mod limits;
 
 mod head;
@@ -22,10 +24,14 @@ mod challenge;
 
 mod diagnostics;
 
+mod register;
+
 pub use challenge::{Challenge, ChallengeError, ChallengeErrorKind, Parameter};
 pub use contact::{Contact, Target, UriTransport};
 pub use diagnostics::Diagnostics;
+pub use endpoint_id::{Epid, EpidError, InstanceId};
 pub use framing::MessageReader;
 pub use limits::{FramingError, FramingErrorKind, Limits};
 pub use message::{CSeq, Header, Headers, Message, Request, Response};
+pub use register::{Register, RegisterError, RegisterPart, Tokens};
 pub use scheme::Scheme;
