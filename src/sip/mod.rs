@@ -26,6 +26,9 @@ mod diagnostics;
 
 mod register;
 
+mod answer;
+
+pub use answer::{Answer, Challenger, Remedy, ServerRefusal};
 pub use challenge::{Challenge, ChallengeError, ChallengeErrorKind, Parameter};
 pub use contact::{Contact, Target, UriTransport};
 pub use diagnostics::Diagnostics;
