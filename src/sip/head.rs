@@ -131,9 +131,9 @@ impl Head {
 
     /// `token HCOLON value`: only SP and HTAB may stand in front of the colon.
     fn field(&mut self, line: Range<usize>, text: &[u8]) -> Result<(), FramingErrorKind> {
-        let name = text.iter().take_while(|&&b| is_token_byte(b)).count();
+        let name = text.iter().position(|&b| !is_token_byte(b)).unwrap_or(0);
         let rest = text.get(name..).unwrap_or_default();
-        let spaces = rest.iter().take_while(|&&b| is_space(b)).count();
+        let spaces = rest.iter().position(|&b| !is_space(b)).unwrap_or(0);
         let colon = name.saturating_add(spaces);
         if name == 0 || text.get(colon) != Some(&b':') {
             return Err(FramingErrorKind::HeaderName);
@@ -181,9 +181,8 @@ fn plain_prefix(bytes: &[u8]) -> (usize, bool) {
     const DELETES: u64 = ONES * 0x7f;
 
     let mut seen = 0;
-    let mut at = 0usize;
     let (words, tail) = bytes.as_chunks::<8>();
-    for word in words {
+    for (index, word) in words.iter().enumerate() {
         let word = u64::from_le_bytes(*word);
         // A byte's high bit is set where it is below the subtrahend; a borrow can only spoil the
         // bytes above the first hit.
@@ -194,13 +193,15 @@ fn plain_prefix(bytes: &[u8]) -> (usize, bool) {
         seen |= word;
         if hits != 0 {
             let first = usize::try_from(hits.trailing_zeros() / 8).unwrap_or_default();
-            return (at.saturating_add(first), seen & HIGH != 0);
+            let before = index.saturating_mul(8);
+            return (before.saturating_add(first), seen & HIGH != 0);
         }
-        at = at.saturating_add(8);
     }
-    let plain = tail.iter().take_while(|b| !b.is_ascii_control()).count();
+    let before = bytes.len().saturating_sub(tail.len());
+    let plain = tail.iter().position(u8::is_ascii_control);
+    let plain = plain.unwrap_or(tail.len());
     let non_ascii = seen & HIGH != 0 || !tail.is_ascii();
-    (at.saturating_add(plain), non_ascii)
+    (before.saturating_add(plain), non_ascii)
 }
 
 fn is_space(byte: u8) -> bool {
@@ -210,18 +211,23 @@ fn is_space(byte: u8) -> bool {
 /// Whether a byte may stand in a `token` (RFC 3261 section 25.1).
 #[inline]
 pub(super) fn is_token_byte(byte: u8) -> bool {
-    // One bit for each ASCII character: looking it up takes less time than comparing.
-    const TOKENS: u128 = {
-        let mut left: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ\
-            abcdefghijklmnopqrstuvwxyz-.!%*_+`'~";
-        let mut bits = 0;
-        while let [byte, rest @ ..] = left {
-            bits |= 1u128.wrapping_shl(*byte as u32);
+    // Looking it up takes less time than comparing.
+    const TOKENS: [bool; 256] = {
+        let mut table = [false; 256];
+        let mut left: &mut [bool] = &mut table;
+        let mut byte = 0u8;
+        while let [is_token, rest @ ..] = left {
+            *is_token = byte.is_ascii_alphanumeric()
+                || matches!(
+                    byte,
+                    b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~'
+                );
+            byte = byte.wrapping_add(1);
             left = rest;
         }
-        bits
+        table
     };
-    byte.is_ascii() && TOKENS.wrapping_shr(byte.into()) & 1 == 1
+    TOKENS.get(usize::from(byte)).copied().unwrap_or_default()
 }
 
 /// The part of `range`, whose bytes are `text`, without the white space around it.
