@@ -113,11 +113,11 @@ impl Target {
         }
         // A user part may hold `;` and `?` but no `@`, and what follows may not either.
         let rest = rest.split_once('@').map_or(rest, |(_user, rest)| rest);
-        let (rest, _headers) = rest.split_once('?').unwrap_or((rest, ""));
-        let (host_port, parameters) = rest.split_once(';').unwrap_or((rest, ""));
         if rest.contains('@') {
             return None;
         }
+        let (rest, _headers) = rest.split_once('?').unwrap_or((rest, ""));
+        let (host_port, parameters) = rest.split_once(';').unwrap_or((rest, ""));
         let (host, port) = split_port(host_port).ok()?;
         let transport = value_of(split(parameters, b';'), "transport");
         Some(Self {
@@ -238,6 +238,7 @@ mod tests {
             "<sip:a..b>",
             "<sip:u@a.b@c.d>",
             "<sip:u@a.b;x=y@c.d>",
+            "<sip:u@a.b?x=y@c.d>",
             "<sip:2130706433>",
             "<sip:2001:db8::9>",
             "<sip:a.b",
