@@ -115,7 +115,8 @@ impl Challenge {
 
     /// Whether only the nonce was too old (RFC 7616 section 3.3).
     pub fn stale(&self) -> bool {
-        self.parameter("stale").is_some_and(|stale| stale.eq_ignore_ascii_case("true"))
+        self.parameter("stale")
+            .is_some_and(|stale| stale.eq_ignore_ascii_case("true"))
     }
 
     /// Where TLS-DSK gets its certificate.
@@ -129,22 +130,17 @@ impl Challenge {
 fn read_into(challenges: &mut Vec<Result<Challenge, ChallengeError>>, value: &str) {
     let mut open: Option<Draft> = None;
     for piece in split(value, b',').filter(|piece| !piece.is_empty()) {
-        let (head, rest) = piece.split_at_checked(token_length(piece)).unwrap_or_default();
-        if let Some(draft) =
-            open.as_mut().filter(|_| head.is_empty() || trim(rest).starts_with('='))
-        {
+        let (head, rest) = cut_token(piece);
+        let continues = head.is_empty() || rest.starts_with('=');
+        if let Some(draft) = open.as_mut().filter(|_| continues) {
             draft.take(piece);
             continue;
         }
         finish(challenges, open.take());
-        if challenges.len() >= Challenge::LIMIT {
-            return;
+        let draft = open.insert(Draft::new(head));
+        if !rest.is_empty() {
+            draft.take(rest);
         }
-        let mut draft = Draft::new(head);
-        if !trim(rest).is_empty() {
-            draft.take(trim(rest));
-        }
-        open = Some(draft);
     }
     finish(challenges, open);
 }
@@ -155,13 +151,13 @@ fn finish(challenges: &mut Vec<Result<Challenge, ChallengeError>>, draft: Option
     }
 }
 
-fn token_length(text: &str) -> usize {
-    let end = text.find([' ', '\t', '=', '"']);
-    end.filter(|&end| text.get(..end).is_some_and(is_token)).unwrap_or(if is_token(text) {
-        text.len()
-    } else {
-        0
-    })
+/// The token that `piece` begins with, or nothing, and the rest.
+fn cut_token(piece: &str) -> (&str, &str) {
+    let end = piece.find([' ', '\t', '=', '"']).unwrap_or(piece.len());
+    match piece.split_at_checked(end) {
+        Some((token, rest)) if is_token(token) => (token, trim(rest)),
+        _ => ("", piece),
+    }
 }
 
 /// A challenge that is being read, and the first thing that is wrong with it.
@@ -173,7 +169,10 @@ struct Draft {
 impl Draft {
     fn new(scheme: &str) -> Self {
         Self {
-            challenge: Challenge { scheme: Scheme::read(scheme), parameters: Vec::new() },
+            challenge: Challenge {
+                scheme: Scheme::read(scheme),
+                parameters: Vec::new(),
+            },
             wrong: scheme.is_empty().then_some(ChallengeErrorKind::NoScheme),
         }
     }
@@ -203,14 +202,20 @@ impl Draft {
         if name.eq_ignore_ascii_case("version") && read_version(&content).is_none() {
             return Err(Kind::Version);
         }
-        self.challenge.parameters.push(Parameter { name: name.into(), value: content.into() });
+        self.challenge.parameters.push(Parameter {
+            name: name.into(),
+            value: content.into(),
+        });
         Ok(())
     }
 
     fn finish(self) -> Result<Challenge, ChallengeError> {
         match self.wrong {
             None => Ok(self.challenge),
-            Some(kind) => Err(ChallengeError { scheme: self.challenge.scheme, kind }),
+            Some(kind) => Err(ChallengeError {
+                scheme: self.challenge.scheme,
+                kind,
+            }),
         }
     }
 }
@@ -341,7 +346,10 @@ mod tests {
         let challenge = Challenge::read_all(value).remove(0).unwrap();
         assert_eq!(challenge.opaque(), Some("2BDBAC9D"));
         assert_eq!(challenge.gssapi_data(), Some("TlRM+/=="));
-        assert_eq!((challenge.qop(), challenge.sts_uri()), (Some("auth"), Some("u")));
+        assert_eq!(
+            (challenge.qop(), challenge.sts_uri()),
+            (Some("auth"), Some("u"))
+        );
     }
 
     /// RFC 2617 section 3.5 and RFC 8760.
@@ -354,9 +362,17 @@ mod tests {
         assert_eq!(challenge.realm(), Some("testrealm@host.com"));
         assert_eq!(challenge.qop(), Some("auth,auth-int"));
         assert_eq!(challenge.algorithm(), Some("SHA-256"));
-        assert_eq!(challenge.nonce(), Some("dcd98b7102dd2f0e8b11d0f600bfb0c093"));
+        assert_eq!(
+            challenge.nonce(),
+            Some("dcd98b7102dd2f0e8b11d0f600bfb0c093")
+        );
         assert!(challenge.stale());
-        assert!(!Challenge::read_all("Digest stale=false")[0].as_ref().unwrap().stale());
+        assert!(
+            !Challenge::read_all("Digest stale=false")[0]
+                .as_ref()
+                .unwrap()
+                .stale()
+        );
     }
 
     /// The first is the example of RFC 7235 section 4.1.
@@ -416,7 +432,9 @@ mod tests {
 
     #[test]
     fn nothing_from_the_wire_is_shown_as_it_came() {
-        let challenge = Challenge::read_all("NTLM realm=\"a\u{202e}b\"").remove(0).unwrap();
+        let challenge = Challenge::read_all("NTLM realm=\"a\u{202e}b\"")
+            .remove(0)
+            .unwrap();
         assert!(format!("{challenge:?}").contains(r"a\u{202e}b"));
         assert_eq!(challenge.realm(), Some("a\u{202e}b"));
     }

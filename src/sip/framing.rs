@@ -156,6 +156,9 @@ mod tests {
     use super::FramingErrorKind as Kind;
     use super::*;
 
+    /// What makes a message of a given size, the size that is allowed, and what one more is.
+    type Limit<'a> = (&'a dyn Fn(usize) -> String, usize, Kind);
+
     /// Everything a reader makes of `bytes` given in pieces of `size`.
     fn read(bytes: &[u8], size: usize) -> (Vec<Message>, Option<FramingError>, u32) {
         let mut reader = MessageReader::default();
@@ -233,13 +236,17 @@ mod tests {
             let crlfs = "\r\n".repeat(count);
             format!("{crlfs}SIP/2.0 200 OK\r\nl: 0\r\n\r\n")
         };
-        let table: [(&dyn Fn(usize) -> String, usize, Kind); 6] = [
+        let table: [Limit; 6] = [
             (&line, Limits::LINE, Kind::LineTooLong),
             (&start_line, Limits::LINE, Kind::LineTooLong),
             (&headers, Limits::HEADERS, Kind::TooManyHeaders),
             (&header_bytes, Limits::HEADER_BYTES, Kind::HeadersTooLong),
             (&body, Limits::BODY, Kind::BodyTooLong),
-            (&keep_alives, Limits::KEEP_ALIVES as usize, Kind::TooManyKeepAlives),
+            (
+                &keep_alives,
+                Limits::KEEP_ALIVES as usize,
+                Kind::TooManyKeepAlives,
+            ),
         ];
         for (message, limit, kind) in table {
             assert_eq!(outcome(message(limit).as_bytes()), (1, None), "{kind:?}");

@@ -9,7 +9,7 @@ use crate::text::WireText;
 /// RFC 3261 section 18.1.1 asks for messages up to 65,535 bytes; a server's answers to a REGISTER
 /// stay far below.
 #[derive(Debug)]
-pub struct Limits(());
+pub enum Limits {}
 
 impl Limits {
     /// Bytes in one line, without its CRLF.
@@ -43,7 +43,7 @@ impl fmt::Display for FramingError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the peer sent no SIP message: {}", self.kind)?;
         match &self.line {
-            Some(line) => write!(f, " in `{line}`"),
+            Some(line) => write!(f, ", at `{line}`"),
             None => Ok(()),
         }
     }
@@ -66,10 +66,10 @@ pub enum FramingErrorKind {
     #[error("its Content-Lengths disagree")]
     ContentLengths,
     /// A control character that no backslash escapes.
-    #[error("the control character {0:#04x} stands")]
+    #[error("it holds the control character {0:#04x}")]
     Control(u8),
     /// A header line without a name and a colon, or a continuation of nothing.
-    #[error("no header name stands")]
+    #[error("a header line has no name")]
     HeaderName,
     /// Header lines of more than [`Limits::HEADER_BYTES`] bytes.
     #[error("its header lines are longer than {} bytes", Limits::HEADER_BYTES)]
@@ -87,13 +87,13 @@ pub enum FramingErrorKind {
     #[error("it is not UTF-8")]
     NotUtf8,
     /// Neither `method uri version` nor `version status reason` with single spaces.
-    #[error("no start line stands")]
+    #[error("it does not begin with a start line")]
     StartLine,
     /// A status code that is not three digits from 100 to 699.
-    #[error("the status is not a number from 100 to 699")]
+    #[error("its status is not a number from 100 to 699")]
     Status,
     /// More than [`Limits::KEEP_ALIVES`] CRLFs that nobody took account of.
-    #[error("there are more than {} keep-alives", Limits::KEEP_ALIVES)]
+    #[error("it is preceded by more than {} keep-alives", Limits::KEEP_ALIVES)]
     TooManyKeepAlives,
     /// More than [`Limits::HEADERS`] header fields.
     #[error("it has more than {} headers", Limits::HEADERS)]
@@ -102,6 +102,6 @@ pub enum FramingErrorKind {
     #[error("something stands behind its end")]
     Trailing,
     /// Another version than SIP/2.0.
-    #[error("the version is not SIP/2.0")]
+    #[error("its version is not SIP/2.0")]
     Version,
 }
