@@ -67,7 +67,33 @@ mod address;
 
 mod policy;
 
+pub mod discovery;
+
 pub mod sip;
+
+#[cfg(feature = "driver")]
+mod random;
+
+#[cfg(feature = "driver")]
+mod resolver;
+
+#[cfg(feature = "driver")]
+mod transport;
+
+#[cfg(feature = "driver")]
+mod channel;
+
+#[cfg(feature = "driver")]
+mod failure;
+
+#[cfg(feature = "driver")]
+mod client;
+
+#[cfg(any(feature = "hickory", feature = "rustls"))]
+pub mod net;
+
+#[cfg(feature = "lab")]
+pub mod lab;
 
 pub use address::{AddressError, AddressErrorKind, SipAddress};
 #[cfg(feature = "driver")]

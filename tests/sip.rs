@@ -131,11 +131,7 @@ fn the_torture_messages_are_read_as_their_rfcs_say() {
             assert_eq!(read(&bytes, &cuts), whole, "{file}");
             let (messages, error) = whole;
             let number = |message: &Message| message.headers().cseq().map(|cseq| cseq.number);
-            assert_eq!(
-                messages.iter().map(number).collect::<Vec<_>>(),
-                *cseqs,
-                "{file}"
-            );
+            assert_eq!(messages.iter().map(number).collect::<Vec<_>>(), *cseqs, "{file}");
             assert_eq!(error.map(|error| error.kind), *refused, "{file}");
             agrees_with_sipx(&bytes);
         }
@@ -245,19 +241,11 @@ fn stream() -> impl Strategy<Value = Vec<u8>> {
         Just("Retry-After"),
         Just("a b"),
     ];
-    let status = prop_oneof![
-        Just("401"),
-        Just("301"),
-        Just("503"),
-        Just("200"),
-        Just("70")
-    ];
+    let status = prop_oneof![Just("401"), Just("301"), Just("503"), Just("200"), Just("70")];
     let fields = prop::collection::vec((name, value()), 0..5);
     let message =
         (status, fields, 0..20usize, 0..40u8).prop_map(|(status, fields, body, fault)| {
-            let fields = fields
-                .iter()
-                .map(|(name, value)| format!("{name}: {value}\r\n"));
+            let fields = fields.iter().map(|(name, value)| format!("{name}: {value}\r\n"));
             let end = match fault {
                 0 => "l: x",
                 1 => "l: 999999999",
@@ -403,10 +391,7 @@ proptest! {
 fn a_message_in_single_bytes_takes_linear_time() {
     let fold = " x\r\n".repeat(8000);
     let body = "b".repeat(Limits::BODY);
-    let message = format!(
-        "SIP/2.0 200 OK\r\na: x\r\n{fold}l: {}\r\n\r\n{body}",
-        body.len()
-    );
+    let message = format!("SIP/2.0 200 OK\r\na: x\r\n{fold}l: {}\r\n\r\n{body}", body.len());
     let stream = message.repeat(10);
     let mut reader = MessageReader::default();
     let mut count = 0;

@@ -94,11 +94,7 @@ impl Answer {
         if challenges.is_empty() {
             return Self::Refused(ServerRefusal::read(response, Remedy::AnotherServer));
         }
-        Self::Challenged {
-            by,
-            challenges,
-            unread,
-        }
+        Self::Challenged { by, challenges, unread }
     }
 }
 
@@ -151,11 +147,7 @@ pub struct ServerRefusal {
 
 /// What may help after a refusal. There is nothing else that this client could do by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(
-    feature = "serde",
-    derive(serde::Serialize),
-    serde(rename_all = "kebab-case")
-)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "kebab-case"))]
 pub enum Remedy {
     /// The next candidate: the server is overloaded, broken, or cannot reach the home pool.
     AnotherServer,
@@ -251,27 +243,18 @@ mod tests {
     fn a_challenge_is_read_from_the_header_of_its_status() {
         let lines = "WWW-Authenticate: NTLM a=1, a=2\r\nWWW-Authenticate: Kerberos b=1\r\n\
                      Proxy-Authenticate: Digest c=1\r\n";
-        for (status, challenger, header) in [
-            (401, Challenger::Registrar, "Kerberos"),
-            (407, Challenger::Proxy, "Digest"),
-        ] {
+        for (status, challenger, header) in
+            [(401, Challenger::Registrar, "Kerberos"), (407, Challenger::Proxy, "Digest")]
+        {
             let answer = Answer::to_first_register(&response(status, lines));
-            let Answer::Challenged {
-                by,
-                challenges,
-                unread,
-            } = answer
-            else {
+            let Answer::Challenged { by, challenges, unread } = answer else {
                 panic!("{answer:?}");
             };
             let schemes: Vec<_> = challenges.iter().map(|c| c.scheme().to_string()).collect();
             assert_eq!((by, schemes), (challenger, vec![header.to_owned()]));
             assert_eq!(unread.len(), usize::from(status == 401));
         }
-        let broken = response(
-            401,
-            "WWW-Authenticate: NTLM a=\"\r\nProxy-Authenticate: NTLM\r\n",
-        );
+        let broken = response(401, "WWW-Authenticate: NTLM a=\"\r\nProxy-Authenticate: NTLM\r\n");
         assert_eq!(word(&Answer::to_first_register(&broken)), "next");
     }
 
@@ -282,10 +265,7 @@ mod tests {
         let Answer::Refused(refusal) = Answer::to_first_register(&response(403, lines)) else {
             panic!("403 refuses");
         };
-        assert_eq!(
-            refusal.to_string(),
-            "403 Reason; 4004.2 Not authorized (ocs.contoso.com)"
-        );
+        assert_eq!(refusal.to_string(), "403 Reason; 4004.2 Not authorized (ocs.contoso.com)");
         assert_eq!(refusal.retry_after, Some(Duration::from_secs(120)));
         assert_eq!(refusal.warning, Some("310 ocs \"Old\"".into()));
         assert_eq!(refusal.remedy, Remedy::None);

@@ -115,8 +115,7 @@ impl Challenge {
 
     /// Whether only the nonce was too old (RFC 7616 section 3.3).
     pub fn stale(&self) -> bool {
-        self.parameter("stale")
-            .is_some_and(|stale| stale.eq_ignore_ascii_case("true"))
+        self.parameter("stale").is_some_and(|stale| stale.eq_ignore_ascii_case("true"))
     }
 
     /// Where TLS-DSK gets its certificate.
@@ -169,10 +168,7 @@ struct Draft {
 impl Draft {
     fn new(scheme: &str) -> Self {
         Self {
-            challenge: Challenge {
-                scheme: Scheme::read(scheme),
-                parameters: Vec::new(),
-            },
+            challenge: Challenge { scheme: Scheme::read(scheme), parameters: Vec::new() },
             wrong: scheme.is_empty().then_some(ChallengeErrorKind::NoScheme),
         }
     }
@@ -202,20 +198,14 @@ impl Draft {
         if name.eq_ignore_ascii_case("version") && read_version(&content).is_none() {
             return Err(Kind::Version);
         }
-        self.challenge.parameters.push(Parameter {
-            name: name.into(),
-            value: content.into(),
-        });
+        self.challenge.parameters.push(Parameter { name: name.into(), value: content.into() });
         Ok(())
     }
 
     fn finish(self) -> Result<Challenge, ChallengeError> {
         match self.wrong {
             None => Ok(self.challenge),
-            Some(kind) => Err(ChallengeError {
-                scheme: self.challenge.scheme,
-                kind,
-            }),
+            Some(kind) => Err(ChallengeError { scheme: self.challenge.scheme, kind }),
         }
     }
 }
@@ -346,10 +336,7 @@ mod tests {
         let challenge = Challenge::read_all(value).remove(0).unwrap();
         assert_eq!(challenge.opaque(), Some("2BDBAC9D"));
         assert_eq!(challenge.gssapi_data(), Some("TlRM+/=="));
-        assert_eq!(
-            (challenge.qop(), challenge.sts_uri()),
-            (Some("auth"), Some("u"))
-        );
+        assert_eq!((challenge.qop(), challenge.sts_uri()), (Some("auth"), Some("u")));
     }
 
     /// RFC 2617 section 3.5 and RFC 8760.
@@ -362,17 +349,9 @@ mod tests {
         assert_eq!(challenge.realm(), Some("testrealm@host.com"));
         assert_eq!(challenge.qop(), Some("auth,auth-int"));
         assert_eq!(challenge.algorithm(), Some("SHA-256"));
-        assert_eq!(
-            challenge.nonce(),
-            Some("dcd98b7102dd2f0e8b11d0f600bfb0c093")
-        );
+        assert_eq!(challenge.nonce(), Some("dcd98b7102dd2f0e8b11d0f600bfb0c093"));
         assert!(challenge.stale());
-        assert!(
-            !Challenge::read_all("Digest stale=false")[0]
-                .as_ref()
-                .unwrap()
-                .stale()
-        );
+        assert!(!Challenge::read_all("Digest stale=false")[0].as_ref().unwrap().stale());
     }
 
     /// The first is the example of RFC 7235 section 4.1.
@@ -432,9 +411,7 @@ mod tests {
 
     #[test]
     fn nothing_from_the_wire_is_shown_as_it_came() {
-        let challenge = Challenge::read_all("NTLM realm=\"a\u{202e}b\"")
-            .remove(0)
-            .unwrap();
+        let challenge = Challenge::read_all("NTLM realm=\"a\u{202e}b\"").remove(0).unwrap();
         assert!(format!("{challenge:?}").contains(r"a\u{202e}b"));
         assert_eq!(challenge.realm(), Some("a\u{202e}b"));
     }

@@ -39,11 +39,7 @@ pub struct Target {
 
 /// A transport of SIP that this client speaks. There are no others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(
-    feature = "serde",
-    derive(serde::Serialize),
-    serde(rename_all = "lowercase")
-)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "lowercase"))]
 pub enum UriTransport {
     /// In clear text over TCP.
     Tcp,
@@ -140,9 +136,7 @@ fn read_host(text: &str) -> Option<Host> {
         Some(inside) => inside.parse().ok().map(IpAddr::V6),
         None => text.parse().ok().map(IpAddr::V4),
     };
-    address
-        .map(Host::Ip)
-        .or_else(|| HostName::parse(text).ok().map(Host::Name))
+    address.map(Host::Ip).or_else(|| HostName::parse(text).ok().map(Host::Name))
 }
 
 /// `qvalue` of RFC 3261 section 25.1: 0 to 1 with up to three decimals.
@@ -173,10 +167,7 @@ mod tests {
             "Contact: <sip:POOL2.contoso.com:5061;transport=TLS>;q=0.3\r\n\
              Contact: <sip:POOL1.contoso.com:5061;transport=TLS>;q=0.7\r\n",
         );
-        let hosts: Vec<_> = pools
-            .iter()
-            .map(|p| (p.quality, p.target.clone()))
-            .collect();
+        let hosts: Vec<_> = pools.iter().map(|p| (p.quality, p.target.clone())).collect();
         let target = |name: &str| {
             Some(Target {
                 host: name.parse().unwrap(),
@@ -184,13 +175,7 @@ mod tests {
                 transport: UriTransport::Tls,
             })
         };
-        assert_eq!(
-            hosts,
-            [
-                (700, target("pool1.contoso.com")),
-                (300, target("pool2.contoso.com"))
-            ]
-        );
+        assert_eq!(hosts, [(700, target("pool1.contoso.com")), (300, target("pool2.contoso.com"))]);
     }
 
     #[test]
@@ -198,18 +183,8 @@ mod tests {
         use UriTransport::{Tcp, Tls};
         for (value, host, port, transport) in [
             ("<sip:pool.contoso.com>", "pool.contoso.com", None, Tls),
-            (
-                "sip:pool.contoso.com:443;q=0.5",
-                "pool.contoso.com",
-                Some(443),
-                Tls,
-            ),
-            (
-                "\"A, <B>\" <sip:u;x@a.b:1;transport=tcp?h=v>",
-                "a.b",
-                Some(1),
-                Tcp,
-            ),
+            ("sip:pool.contoso.com:443;q=0.5", "pool.contoso.com", Some(443), Tls),
+            ("\"A, <B>\" <sip:u;x@a.b:1;transport=tcp?h=v>", "a.b", Some(1), Tcp),
             ("<sips:a.b;transport=tcp>", "a.b", None, Tls),
             ("<sip:a.b;lr;Transport=TCP;x=y>", "a.b", None, Tcp),
             ("<sip:192.0.2.9:5061>", "192.0.2.9", Some(5061), Tls),
@@ -218,11 +193,7 @@ mod tests {
             let contacts = contacts(&format!("m: {value}\r\n"));
             let target = contacts.first().unwrap().target.clone().expect(value);
             assert_eq!(target.host.to_string(), host, "{value}");
-            assert_eq!(
-                (target.port, target.transport),
-                (port, transport),
-                "{value}"
-            );
+            assert_eq!((target.port, target.transport), (port, transport), "{value}");
         }
     }
 

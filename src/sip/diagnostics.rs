@@ -126,11 +126,7 @@ mod tests {
                 "17003 r;s (a)",
                 2,
             ),
-            (
-                r#"1;reason="a";reason="b";source="c";source="d""#,
-                "1 a (c)",
-                0,
-            ),
+            (r#"1;reason="a";reason="b";source="c";source="d""#, "1 a (c)", 0),
             (r#"4005;reason="never ends;source="a""#, "4005", 0),
             (r"4005;reason=bare;;", "4005 bare", 0),
             ("4005;reason=\"a\u{202e}b\"", r"4005 a\u{202e}b", 0),
@@ -143,16 +139,7 @@ mod tests {
 
     #[test]
     fn without_a_number_there_is_no_diagnosis() {
-        for value in [
-            "",
-            ";",
-            "x",
-            "-1",
-            "+1",
-            "4294967296",
-            r#"reason="r""#,
-            "1000 ;x",
-        ] {
+        for value in ["", ";", "x", "-1", "+1", "4294967296", r#"reason="r""#, "1000 ;x"] {
             let read = Diagnostics::parse(value).map(|d| d.error_id);
             assert_eq!(read, (value == "1000 ;x").then_some(1000), "{value}");
         }

@@ -89,11 +89,7 @@ impl InstanceId {
 impl fmt::Display for InstanceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, byte) in self.0.iter().enumerate() {
-            let hyphen = if matches!(at, 4 | 6 | 8 | 10) {
-                "-"
-            } else {
-                ""
-            };
+            let hyphen = if matches!(at, 4 | 6 | 8 | 10) { "-" } else { "" };
             write!(f, "{hyphen}{byte:02x}")?;
         }
         Ok(())

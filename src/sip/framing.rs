@@ -242,11 +242,7 @@ mod tests {
             (&headers, Limits::HEADERS, Kind::TooManyHeaders),
             (&header_bytes, Limits::HEADER_BYTES, Kind::HeadersTooLong),
             (&body, Limits::BODY, Kind::BodyTooLong),
-            (
-                &keep_alives,
-                Limits::KEEP_ALIVES as usize,
-                Kind::TooManyKeepAlives,
-            ),
+            (&keep_alives, Limits::KEEP_ALIVES as usize, Kind::TooManyKeepAlives),
         ];
         for (message, limit, kind) in table {
             assert_eq!(outcome(message(limit).as_bytes()), (1, None), "{kind:?}");

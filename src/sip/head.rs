@@ -20,14 +20,8 @@ pub(super) struct Field {
 /// The start line: where its parts are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Start {
-    Request {
-        method: Range<usize>,
-        uri: Range<usize>,
-    },
-    Response {
-        status: u16,
-        reason: Range<usize>,
-    },
+    Request { method: Range<usize>, uri: Range<usize> },
+    Response { status: u16, reason: Range<usize> },
 }
 
 /// What is known of a head so far.
@@ -55,10 +49,7 @@ impl Head {
     pub(super) fn read(&mut self, bytes: &[u8]) -> Result<Option<usize>, FramingError> {
         self.lines(bytes).map_err(|kind| {
             let line = bytes.get(self.line..self.scanned).unwrap_or_default();
-            FramingError {
-                kind,
-                line: Some(WireText::from_bytes(line)),
-            }
+            FramingError { kind, line: Some(WireText::from_bytes(line)) }
         })
     }
 
@@ -242,17 +233,11 @@ fn trimmed(range: Range<usize>, text: &[u8]) -> Range<usize> {
 fn start_line(line: Range<usize>, text: &[u8]) -> Result<Start, FramingErrorKind> {
     use FramingErrorKind as Kind;
     let (first, rest) = cut(text).ok_or(Kind::StartLine)?;
-    if first
-        .get(..4)
-        .is_some_and(|p| p.eq_ignore_ascii_case(b"SIP/"))
-    {
+    if first.get(..4).is_some_and(|p| p.eq_ignore_ascii_case(b"SIP/")) {
         check_version(first)?;
         let (status, reason) = cut(rest).ok_or(Kind::StartLine)?;
         let reason = line.end.saturating_sub(reason.len())..line.end;
-        return Ok(Start::Response {
-            status: status_code(status).ok_or(Kind::Status)?,
-            reason,
-        });
+        return Ok(Start::Response { status: status_code(status).ok_or(Kind::Status)?, reason });
     }
     let (uri, version) = cut(rest).ok_or(Kind::StartLine)?;
     let scheme = uri.split(|&b| b == b':').next().unwrap_or_default();
@@ -277,11 +262,7 @@ fn cut(text: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 fn check_version(version: &[u8]) -> Result<(), FramingErrorKind> {
-    if version.eq_ignore_ascii_case(b"SIP/2.0") {
-        Ok(())
-    } else {
-        Err(FramingErrorKind::Version)
-    }
+    if version.eq_ignore_ascii_case(b"SIP/2.0") { Ok(()) } else { Err(FramingErrorKind::Version) }
 }
 
 fn status_code(text: &[u8]) -> Option<u16> {
@@ -311,11 +292,9 @@ pub(super) fn content_length(fields: &[Field], bytes: &[u8]) -> Result<usize, Fr
             return Err(Kind::ContentLengths);
         }
     }
-    length.ok_or(Kind::NoContentLength).and_then(|length| {
-        (length <= Limits::BODY)
-            .then_some(length)
-            .ok_or(Kind::BodyTooLong)
-    })
+    length
+        .ok_or(Kind::NoContentLength)
+        .and_then(|length| (length <= Limits::BODY).then_some(length).ok_or(Kind::BodyTooLong))
 }
 
 #[cfg(test)]

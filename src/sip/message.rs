@@ -53,26 +53,15 @@ impl Message {
 
     /// Puts a complete head and the bytes it was read from together.
     pub(super) fn assemble(head: Head, bytes: Bytes, body: usize) -> Result<Self, FramingError> {
-        let headers = Headers {
-            bytes,
-            fields: head.fields,
-            body,
-        };
+        let headers = Headers { bytes, fields: head.fields, body };
         match head.start {
-            Some(Start::Request { method, uri }) => Ok(Self::Request(Request {
-                method,
-                uri,
-                headers,
-            })),
-            Some(Start::Response { status, reason }) => Ok(Self::Response(Response {
-                status,
-                reason,
-                headers,
-            })),
-            None => Err(FramingError {
-                kind: FramingErrorKind::StartLine,
-                line: None,
-            }),
+            Some(Start::Request { method, uri }) => {
+                Ok(Self::Request(Request { method, uri, headers }))
+            }
+            Some(Start::Response { status, reason }) => {
+                Ok(Self::Response(Response { status, reason, headers }))
+            }
+            None => Err(FramingError { kind: FramingErrorKind::StartLine, line: None }),
         }
     }
 
@@ -177,10 +166,9 @@ impl Headers {
 
     /// All fields.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Header<'_>> {
-        self.fields.iter().map(|field| Header {
-            name: self.slice(&field.name),
-            value: self.slice(&field.value),
-        })
+        self.fields
+            .iter()
+            .map(|field| Header { name: self.slice(&field.name), value: self.slice(&field.value) })
     }
 
     /// The body: as many bytes as Content-Length says.
@@ -302,15 +290,9 @@ impl CSeq {
     pub fn parse(value: &str) -> Option<Self> {
         let (number, method) = trim(value).split_once([' ', '\t'])?;
         let digits = number.bytes().all(|b| b.is_ascii_digit());
-        let number = number
-            .parse()
-            .ok()
-            .filter(|&n| digits && n <= Self::LIMIT)?;
+        let number = number.parse().ok().filter(|&n| digits && n <= Self::LIMIT)?;
         let method = trim(method);
-        is_token(method).then(|| Self {
-            number,
-            method: method.into(),
-        })
+        is_token(method).then(|| Self { number, method: method.into() })
     }
 }
 
@@ -359,10 +341,7 @@ mod tests {
         let Message::Request(request) = Message::parse(bytes.into()).unwrap() else {
             panic!("it is a request");
         };
-        assert_eq!(
-            (request.method(), request.uri()),
-            ("REGISTER", "sip:contoso.com")
-        );
+        assert_eq!((request.method(), request.uri()), ("REGISTER", "sip:contoso.com"));
         for (line, status, reason) in [
             ("SIP/2.0 401 Unauthorized", 401, "Unauthorized"),
             ("sip/2.0 100 ", 100, ""),
@@ -429,16 +408,7 @@ mod tests {
         assert_eq!(headers.expires(), seconds(7200));
         assert_eq!(headers.retry_after(), seconds(18000));
         assert_eq!(headers.keep_alive(), seconds(300));
-        for value in [
-            "",
-            "1",
-            "REGISTER 1",
-            "-1 A",
-            "2147483648 A",
-            "1 A B",
-            "1 @",
-            "1,A",
-        ] {
+        for value in ["", "1", "REGISTER 1", "-1 A", "2147483648 A", "1 A B", "1 @", "1,A"] {
             assert_eq!(CSeq::parse(value), None, "{value}");
         }
         for (value, number) in [("0 A", 0), ("2147483647\tA", CSeq::LIMIT)] {

@@ -8,19 +8,12 @@ use super::head::is_token_byte;
 ///
 /// A quoted string that does not end takes the rest of the text with it.
 pub(super) fn split(text: &str, separator: u8) -> Split<'_> {
-    Split {
-        rest: Some(text),
-        separator,
-        brackets: false,
-    }
+    Split { rest: Some(text), separator, brackets: false }
 }
 
 /// Cuts a list of addresses at its commas; those inside `<…>` belong to a URI.
 pub(super) fn split_addresses(text: &str) -> Split<'_> {
-    Split {
-        brackets: true,
-        ..split(text, b',')
-    }
+    Split { brackets: true, ..split(text, b',') }
 }
 
 pub(super) struct Split<'a> {

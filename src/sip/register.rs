@@ -84,9 +84,7 @@ impl Register {
         user_agent: &str,
     ) -> Result<Self, RegisterError> {
         use RegisterPart as Part;
-        let printable = user_agent
-            .bytes()
-            .all(|b| b == b' ' || b.is_ascii_graphic());
+        let printable = user_agent.bytes().all(|b| b == b' ' || b.is_ascii_graphic());
         for (part, text, sound) in [
             (Part::Branch, &*tokens.branch, is_token(&tokens.branch)),
             (Part::CallId, &tokens.call_id, is_token(&tokens.call_id)),
@@ -151,24 +149,12 @@ impl Register {
     }
 
     fn write_to(&self, out: &mut String) -> std::fmt::Result {
-        let Self {
-            address,
-            epid,
-            user_agent,
-            cseq,
-            tokens,
-            ..
-        } = self;
+        let Self { address, epid, user_agent, cseq, tokens, .. } = self;
         let domain = address.domain();
         let local = format!("{}:{}", Host::Ip(self.local.ip()), self.local.port());
         let (via, transport) = (self.transport.in_via(), self.transport.in_uri());
         let instance = InstanceId::of(epid);
-        let Tokens {
-            call_id,
-            from_tag,
-            branch,
-            contact,
-        } = tokens;
+        let Tokens { call_id, from_tag, branch, contact } = tokens;
         write!(
             out,
             "REGISTER sip:{domain} SIP/2.0\r\n\
@@ -272,9 +258,7 @@ mod tests {
     #[test]
     fn the_next_one_differs_in_its_number_and_branch_only() {
         let next = register(tokens(), USER_AGENT).unwrap().next();
-        let written = FIRST
-            .replace("CSeq: 1", "CSeq: 2")
-            .replace("7a4b14.1", "7a4b14.2");
+        let written = FIRST.replace("CSeq: 1", "CSeq: 2").replace("7a4b14.1", "7a4b14.2");
         assert_eq!(next.write(), written);
     }
 
@@ -302,38 +286,10 @@ mod tests {
             let refused = |tokens, user_agent| register(tokens, user_agent).unwrap_err().part;
             let bad = || text.to_owned();
             let table = [
-                (
-                    Tokens {
-                        branch: bad(),
-                        ..tokens()
-                    },
-                    "x",
-                    RegisterPart::Branch,
-                ),
-                (
-                    Tokens {
-                        call_id: bad(),
-                        ..tokens()
-                    },
-                    "x",
-                    RegisterPart::CallId,
-                ),
-                (
-                    Tokens {
-                        contact: bad(),
-                        ..tokens()
-                    },
-                    "x",
-                    RegisterPart::Contact,
-                ),
-                (
-                    Tokens {
-                        from_tag: bad(),
-                        ..tokens()
-                    },
-                    "x",
-                    RegisterPart::FromTag,
-                ),
+                (Tokens { branch: bad(), ..tokens() }, "x", RegisterPart::Branch),
+                (Tokens { call_id: bad(), ..tokens() }, "x", RegisterPart::CallId),
+                (Tokens { contact: bad(), ..tokens() }, "x", RegisterPart::Contact),
+                (Tokens { from_tag: bad(), ..tokens() }, "x", RegisterPart::FromTag),
                 (tokens(), text, RegisterPart::UserAgent),
             ];
             for (tokens, user_agent, part) in table {
@@ -342,16 +298,7 @@ mod tests {
         }
         for text in ["a;b", "a>b", "a b", "a\"b", "a,b"] {
             let from_tag = text.into();
-            assert!(
-                register(
-                    Tokens {
-                        from_tag,
-                        ..tokens()
-                    },
-                    "x"
-                )
-                .is_err()
-            );
+            assert!(register(Tokens { from_tag, ..tokens() }, "x").is_err());
         }
         let longest = "a".repeat(Register::TEXT_LIMIT);
         assert!(register(tokens(), &longest).is_ok());

@@ -25,20 +25,12 @@ pub enum Scheme {
 }
 
 impl Scheme {
-    const KNOWN: [Self; 6] = [
-        Self::Basic,
-        Self::Digest,
-        Self::Kerberos,
-        Self::Negotiate,
-        Self::Ntlm,
-        Self::TlsDsk,
-    ];
+    const KNOWN: [Self; 6] =
+        [Self::Basic, Self::Digest, Self::Kerberos, Self::Negotiate, Self::Ntlm, Self::TlsDsk];
 
     /// The scheme of this name, whatever its case (RFC 7235 section 2.1).
     pub fn read(name: &str) -> Self {
-        let known = Self::KNOWN
-            .into_iter()
-            .find(|s| s.name().eq_ignore_ascii_case(name));
+        let known = Self::KNOWN.into_iter().find(|s| s.name().eq_ignore_ascii_case(name));
         known.unwrap_or_else(|| Self::Other(name.into()))
     }
 
