@@ -203,3 +203,6 @@ impl fmt::Debug for RustlsTransport {
         f.debug_struct("RustlsTransport").field("wildcards", wildcards).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;
