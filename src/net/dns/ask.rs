@@ -21,8 +21,8 @@ const HEAD_START: Duration = Duration::from_millis(300);
 const PATIENCE: [Duration; 4] = [
     Duration::from_millis(250),
     Duration::from_millis(500),
-    Duration::from_millis(1000),
-    Duration::from_millis(2000),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
 ];
 
 /// How long an answer over TCP may take.

@@ -130,7 +130,7 @@ impl Resolver for HickoryResolver {
         family: Family,
     ) -> Result<Answer<Vec<IpAddr>>, LookupFailure> {
         let asked = absolute(host.as_str())?;
-        if let Some(answer) = self.0.from_hosts_file(&asked, family) {
+        if let Some(answer) = self.0.hosts_file(&asked, family) {
             return Ok(answer);
         }
         let key = (host.clone(), family);
@@ -173,7 +173,7 @@ impl Inner {
     }
 
     /// A host that the file names has the addresses it names there, and no others.
-    fn from_hosts_file(&self, name: &Name, family: Family) -> Option<Answer<Vec<IpAddr>>> {
+    fn hosts_file(&self, name: &Name, family: Family) -> Option<Answer<Vec<IpAddr>>> {
         let named = |family| {
             let found = self.hosts.lookup_static_host(&Query::query(name.clone(), kind(family)))?;
             Some(found.answers().iter().filter_map(|r| r.data.ip_addr()).collect::<Vec<_>>())

@@ -123,11 +123,10 @@ impl RustlsTransport {
             .await
             .map_err(|(error, stream)| fault::of_handshake(&error, stream.heard()))?;
         let facts = facts(stream.get_ref().1);
-        if let (Wildcards::Refuse, Host::Name(name)) = (self.wildcards, host) {
-            if !facts.names.iter().any(|n| n.raw().eq_ignore_ascii_case(name.as_str())) {
-                let fault = CertificateFault::WrongName(facts.names);
-                return Err(ConnectFailure::Certificate(fault));
-            }
+        if let (Wildcards::Refuse, Host::Name(name)) = (self.wildcards, host)
+            && !facts.names.iter().any(|n| n.raw().eq_ignore_ascii_case(name.as_str()))
+        {
+            return Err(ConnectFailure::Certificate(CertificateFault::WrongName(facts.names)));
         }
         Ok((stream, facts))
     }
