@@ -92,6 +92,22 @@ async fn an_answer_that_cannot_be_read_is_malformed() {
     assert_eq!(ask(&resolver).await, Err(LookupFailure::Malformed));
 }
 
+#[tokio::test]
+async fn a_truncated_answer_without_tcp_is_a_failure_that_says_so() {
+    let resolver = raw_server(|question| {
+        let mut answer = absence(&question);
+        answer.metadata.truncation = true;
+        let mut bytes = answer.to_vec().unwrap();
+        bytes.truncate(20);
+        vec![bytes]
+    })
+    .await;
+    match ask(&resolver).await {
+        Err(LookupFailure::Other(text)) => assert!(text.raw().contains("tcp"), "{text}"),
+        other => panic!("{other:?}"),
+    }
+}
+
 /// RFC 5452 section 9.1: what does not match the question is as if it had not come.
 #[tokio::test]
 async fn what_answers_another_question_is_not_heard() {

@@ -141,8 +141,9 @@ impl Transport for RustlsTransport {
     ) -> Result<Box<dyn Connection>, ConnectFailure> {
         let dialled = |error| fault::of_dialling(&error, address);
         let stream = TcpStream::connect(address).await.map_err(dialled)?;
-        // A SIP request waits for its answer: holding back its last segment only delays it.
-        stream.set_nodelay(true).map_err(dialled)?;
+        // A SIP request waits for its answer, and holding back its last segment only delays it. It
+        // goes without: where the peer is gone already (macOS), the handshake says so better.
+        stream.set_nodelay(true).ok();
         let local = stream.local_addr().map_err(dialled)?;
         let facts = |tls| ConnectionFacts { local, peer: address, tls };
         Ok(match endpoint.protocol {

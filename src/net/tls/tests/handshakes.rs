@@ -186,3 +186,20 @@ async fn the_server_is_told_the_normal_form_of_the_name() {
     let told = server.await.unwrap().unwrap();
     assert_eq!(told.as_deref(), Some(SIP));
 }
+
+#[tokio::test]
+async fn a_dropped_connect_closes_its_socket() {
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let address = canned(async move |mut stream: TcpStream| {
+        let mut seen = Vec::new();
+        stream.read_to_end(&mut seen).await?;
+        tell.send(seen).map_err(|_| io::ErrorKind::Other.into())
+    })
+    .await;
+    let transport = Authority::new("Contoso CA").transport();
+    let patience = std::time::Duration::from_millis(50);
+    let cut_off = tokio::time::timeout(patience, connect(&transport, SIP, address)).await;
+    assert!(cut_off.is_err());
+    let seen = told.await.unwrap();
+    assert_eq!(seen.first(), Some(&22), "a ClientHello and then the end");
+}
