@@ -139,7 +139,7 @@ fn check_parameters(parameters: &str) -> Result<(), AddressErrorKind> {
     Ok(())
 }
 
-fn split_port(host_port: &str) -> Result<(&str, Option<u16>), AddressErrorKind> {
+pub(crate) fn split_port(host_port: &str) -> Result<(&str, Option<u16>), AddressErrorKind> {
     let Some((host, port)) = host_port.rsplit_once(':').filter(|_| !host_port.ends_with(']'))
     else {
         return Ok((host_port, None));

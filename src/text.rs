@@ -42,6 +42,12 @@ impl WireText {
         Self::new(String::from_utf8_lossy(head))
     }
 
+    /// What something prints that holds text of this kind, without escaping it twice.
+    pub fn printed(shown: &impl fmt::Display) -> Self {
+        let shown = shown.to_string();
+        Self::read_back(&shown).unwrap_or_else(|| Self::new(shown))
+    }
+
     /// The text as it came: only for comparing, never for showing.
     pub fn raw(&self) -> &str {
         &self.0
@@ -122,6 +128,12 @@ impl fmt::Display for WireText {
 impl fmt::Debug for WireText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "\"{self}\"")
+    }
+}
+
+impl From<String> for WireText {
+    fn from(text: String) -> Self {
+        Self::new(text)
     }
 }
 

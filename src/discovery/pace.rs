@@ -1,5 +1,6 @@
 //! Pace: how soon the next server is tried beside one that has not answered, and what bounds time.
 
+use std::fmt;
 use std::time::Duration;
 
 /// How eagerly a search tries servers beside each other.
@@ -96,5 +97,55 @@ impl Timeouts {
 impl Default for Timeouts {
     fn default() -> Self {
         Self::DEFAULT
+    }
+}
+
+/// A duration in milliseconds, exact to the nanosecond: `120ms`, `0.5ms`.
+pub(super) struct Millis(pub(super) Duration);
+
+impl fmt::Display for Millis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.as_millis())?;
+        let rest = self.0.subsec_nanos() % 1_000_000;
+        if rest != 0 {
+            write!(f, ".{}", format!("{rest:06}").trim_end_matches('0'))?;
+        }
+        f.write_str("ms")
+    }
+}
+
+struct OrNone(Option<Duration>);
+
+impl fmt::Display for OrNone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(duration) => Millis(duration).fmt(f),
+            None => f.write_str("none"),
+        }
+    }
+}
+
+/// Its name, or its parts.
+impl fmt::Display for Pace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some((name, _)) = Self::NAMED.iter().find(|(_, pace)| pace == self) {
+            return f.write_str(name);
+        }
+        write!(
+            f,
+            "head start {}, patience {} or {} connects, address delay {}, resolution delay {}",
+            OrNone(self.head_start),
+            Millis(self.patience),
+            self.patience_in_connects,
+            OrNone(self.address_delay),
+            Millis(self.resolution_delay),
+        )
+    }
+}
+
+impl fmt::Display for Timeouts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [lookup, connect, search] = [self.lookup, self.connect, self.search].map(Millis);
+        write!(f, "lookup {lookup}, connect {connect}, search {search}")
     }
 }

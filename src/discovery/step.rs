@@ -3,16 +3,14 @@
 //! A step cannot be cloned, and answering one consumes it. So a step is answered at most once, and
 //! a lookup is never answered with a connection.
 
-use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::answer::{Answer, ConnectFailure, LookupFailure, SrvAnswer};
-use super::order::Protocol;
-use super::trace::Cause;
+use super::cause::Cause;
+use super::endpoint::{Endpoint, Family};
 use crate::name::{HostName, SrvName};
-use crate::policy::TrustedHost;
 use crate::text::WireText;
 
 /// What the plan wants next. `C` is the caller's open connection, opaque to the plan.
@@ -36,38 +34,6 @@ pub enum Step<C> {
     Idle,
     /// No server is left to try. The plan answers this for ever.
     Exhausted(Cause),
-}
-
-/// A server as the search sees it: how to speak to it, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
-pub struct Endpoint {
-    /// TLS or clear text.
-    pub protocol: Protocol,
-    /// The host; with TLS, its certificate must be valid for this name, never for another.
-    pub host: TrustedHost,
-    /// The TCP port.
-    pub port: u16,
-}
-
-/// The family of an address question.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "lowercase"))]
-pub enum Family {
-    /// AAAA records.
-    V6,
-    /// A records.
-    V4,
-}
-
-impl Family {
-    /// The family of `address`.
-    pub fn of(address: IpAddr) -> Self {
-        match address {
-            IpAddr::V4(_) => Self::V4,
-            IpAddr::V6(_) => Self::V6,
-        }
-    }
 }
 
 /// Which step of which plan an outcome belongs to.
@@ -224,20 +190,4 @@ pub(super) enum What<C> {
     Host(Family, Result<Answer<Vec<IpAddr>>, LookupFailure>),
     Connect(Result<C, ConnectFailure>),
     Useless { why: WireText, search_on: bool },
-}
-
-impl fmt::Display for Family {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::V6 => "aaaa",
-            Self::V4 => "a",
-        })
-    }
-}
-
-/// `tls sip.contoso.com:5061`
-impl fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}:{}", self.protocol, self.host, self.port)
-    }
 }

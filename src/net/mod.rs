@@ -13,3 +13,17 @@ mod tls;
 pub use dns::HickoryResolver;
 #[cfg(feature = "rustls")]
 pub use tls::RustlsTransport;
+
+#[cfg(all(
+    feature = "hickory",
+    feature = "platform-verifier",
+    any(feature = "ring", feature = "aws-lc-rs")
+))]
+mod system;
+
+#[cfg(all(
+    feature = "hickory",
+    feature = "platform-verifier",
+    any(feature = "ring", feature = "aws-lc-rs")
+))]
+pub use system::SystemError;

@@ -1,0 +1,409 @@
+//! What a plan knows: facts, never phases.
+//!
+//! Everything here is either an answer that came or a step that is open; what to do next is derived
+//! from it. So late, unordered and missing answers need no case of their own.
+
+use std::net::IpAddr;
+use std::time::Instant;
+
+use super::endpoint::{Endpoint, Family};
+use super::order::Protocol;
+use super::{ADDRESS_LIMIT, TARGET_LIMIT};
+use crate::name::SrvName;
+use crate::policy::TrustedHost;
+
+/// Where one lookup stands.
+#[derive(Clone, Debug)]
+pub(super) enum Lookup {
+    Unasked,
+    Open { since: Instant, until: Instant },
+    Absent,
+    Failed(super::LookupFailure),
+    Found,
+}
+
+impl Lookup {
+    pub(super) fn is_done(&self) -> bool {
+        matches!(self, Self::Absent | Self::Failed(_) | Self::Found)
+    }
+
+    pub(super) fn open_since(&self) -> Option<Instant> {
+        match self {
+            Self::Open { since, .. } => Some(*since),
+            _ => None,
+        }
+    }
+
+    /// When it is given up, if it is open.
+    pub(super) fn open_until(&self) -> Option<Instant> {
+        match self {
+            Self::Open { until, .. } => Some(*until),
+            _ => None,
+        }
+    }
+
+    pub(super) fn is_overdue(&self, now: Instant) -> bool {
+        self.open_until().is_some_and(|until| until <= now)
+    }
+
+    /// Forgets that it was asked; an answer that came is kept.
+    fn forget(&mut self) {
+        if self.open_since().is_some() {
+            *self = Self::Unasked;
+        }
+    }
+}
+
+/// One SRV question of the order.
+#[derive(Debug)]
+pub(super) struct Question {
+    pub(super) row: usize,
+    pub(super) protocol: Protocol,
+    pub(super) name: SrvName,
+    pub(super) lookup: Lookup,
+    /// How many records of its answer count towards the limit of targets.
+    pub(super) listed: usize,
+}
+
+/// One host that may be connected to, shared by all candidates that need it.
+#[derive(Debug)]
+pub(super) struct KnownHost {
+    pub(super) host: TrustedHost,
+    pub(super) v6: Lookup,
+    pub(super) v4: Lookup,
+    /// When the first IPv4 address came.
+    pub(super) v4_since: Option<Instant>,
+    /// How many distinct addresses were learned, kept or not.
+    pub(super) learned: usize,
+}
+
+impl KnownHost {
+    pub(super) fn lookup(&mut self, family: Family) -> &mut Lookup {
+        match family {
+            Family::V6 => &mut self.v6,
+            Family::V4 => &mut self.v4,
+        }
+    }
+
+    fn open_since(&self) -> Option<Instant> {
+        let (v6, v4) = (self.v6.open_since(), self.v4.open_since());
+        v6.into_iter().chain(v4).min()
+    }
+}
+
+/// A place in the order of candidates: TLS before TCP, then the row, then the place in the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Rank {
+    pub(super) protocol: Protocol,
+    pub(super) row: usize,
+    pub(super) place: usize,
+}
+
+/// One protocol, host and port.
+#[derive(Debug)]
+pub(super) struct Candidate {
+    pub(super) endpoint: Endpoint,
+    pub(super) host: usize,
+    pub(super) rank: Rank,
+    pub(super) from_srv: bool,
+    /// It was adopted once; it is never offered again.
+    pub(super) spent: bool,
+    /// Its first dial since the last adoption.
+    pub(super) opened: Option<Instant>,
+    /// Its latest dial.
+    pub(super) last_dial: Option<Instant>,
+}
+
+/// One connect.
+#[derive(Debug)]
+pub(super) struct Dial<C> {
+    pub(super) candidate: usize,
+    pub(super) address: IpAddr,
+    pub(super) since: Instant,
+    pub(super) until: Instant,
+    pub(super) state: Dialled<C>,
+}
+
+#[derive(Debug)]
+pub(super) enum Dialled<C> {
+    Open,
+    Ready { connection: C, after: std::time::Duration },
+    Failed,
+}
+
+impl<C> Dial<C> {
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.state, Dialled::Open)
+    }
+}
+
+/// How a candidate stands, in the eyes of the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It failed, or was adopted before.
+    Settled,
+    /// It has a connection, by this dial.
+    Ready(usize),
+    /// It is being dialled or resolved, since then.
+    Open(Instant),
+    /// It could be dialled, or its host asked for, and is not.
+    Waiting,
+}
+
+/// The books of a plan.
+#[derive(Debug)]
+pub(super) struct Facts<C> {
+    pub(super) questions: Vec<Question>,
+    pub(super) hosts: Vec<KnownHost>,
+    /// The addresses of all hosts, each with its host, in the order they came.
+    pub(super) addresses: Vec<(usize, IpAddr)>,
+    pub(super) candidates: Vec<Candidate>,
+    /// The candidates by rank.
+    pub(super) ranking: Vec<usize>,
+    pub(super) dials: Vec<Dial<C>>,
+    /// Whether the host rows have been decided on.
+    pub(super) host_rows: bool,
+    /// A question of the order could not be put, its name being too long.
+    pub(super) unaskable: bool,
+    /// A TLS server has shown itself.
+    pub(super) no_clear_text: bool,
+}
+
+impl<C> Facts<C> {
+    pub(super) fn new() -> Self {
+        Self {
+            questions: Vec::with_capacity(4),
+            hosts: Vec::with_capacity(8),
+            addresses: Vec::with_capacity(16),
+            candidates: Vec::with_capacity(8),
+            ranking: Vec::with_capacity(8),
+            dials: Vec::with_capacity(8),
+            host_rows: false,
+            unaskable: false,
+            no_clear_text: false,
+        }
+    }
+
+    /// Adds a candidate, or finds it, then under the better of its two ranks. Returns its host.
+    pub(super) fn add_candidate(
+        &mut self,
+        host: TrustedHost,
+        port: u16,
+        rank: Rank,
+        from_srv: bool,
+    ) -> usize {
+        let known = self.hosts.iter().position(|known| known.host.host() == host.host());
+        let at = known.unwrap_or(self.hosts.len());
+        if known.is_none() {
+            let ip = host.ip();
+            let lookup = if ip.is_some() { Lookup::Found } else { Lookup::Unasked };
+            self.addresses.extend(ip.map(|ip| (at, ip)));
+            self.hosts.push(KnownHost {
+                host: host.clone(),
+                v6: lookup.clone(),
+                v4: lookup,
+                v4_since: None,
+                learned: usize::from(ip.is_some()),
+            });
+        }
+        let same = |c: &Candidate| {
+            c.host == at && c.endpoint.port == port && c.rank.protocol == rank.protocol
+        };
+        match self.candidates.iter().position(same) {
+            Some(number) => {
+                if let Some(candidate) = self.candidates.get_mut(number) {
+                    candidate.rank = candidate.rank.min(rank);
+                }
+            }
+            None => {
+                self.ranking.push(self.candidates.len());
+                self.candidates.push(Candidate {
+                    endpoint: Endpoint { protocol: rank.protocol, host, port },
+                    host: at,
+                    rank,
+                    from_srv,
+                    spent: false,
+                    opened: None,
+                    last_dial: None,
+                });
+            }
+        }
+        let candidates = &self.candidates;
+        self.ranking.sort_by_key(|&number| candidates.get(number).map(|c| c.rank));
+        at
+    }
+
+    /// Keeps new addresses of a host, as many of each family as could be dialled; returns how many
+    /// more are now beyond the limit.
+    pub(super) fn learn_addresses(
+        &mut self,
+        at: usize,
+        addresses: impl Iterator<Item = IpAddr>,
+        now: Instant,
+    ) -> usize {
+        let Some(host) = self.hosts.get_mut(at) else { return 0 };
+        let before = host.learned.saturating_sub(ADDRESS_LIMIT);
+        for address in addresses {
+            if self.addresses.contains(&(at, address)) {
+                continue;
+            }
+            host.learned = host.learned.saturating_add(1);
+            let family = Family::of(address);
+            let own = |(owner, ip): &&(usize, IpAddr)| *owner == at && Family::of(*ip) == family;
+            if self.addresses.iter().filter(own).count() < ADDRESS_LIMIT {
+                self.addresses.push((at, address));
+            }
+            if family == Family::V4 {
+                host.v4_since = host.v4_since.or(Some(now));
+            }
+        }
+        host.learned.saturating_sub(ADDRESS_LIMIT).saturating_sub(before)
+    }
+
+    /// Of two connections of one candidate, the first one counts; the other is dropped.
+    pub(super) fn keep_first_ready(&mut self, candidate: usize, newest: usize) {
+        let ready =
+            |d: &Dial<C>| d.candidate == candidate && matches!(d.state, Dialled::Ready { .. });
+        let second = self.dials.iter().filter(|dial| ready(dial)).count() > 1;
+        if let Some(dial) = self.dials.get_mut(newest).filter(|_| second) {
+            dial.state = Dialled::Failed;
+        }
+    }
+
+    /// The next host that a candidate needs asked for, and its family: not while an address that
+    /// came with the SRV answer may still do, nor for a candidate behind one that is ready.
+    pub(super) fn host_to_ask(&self) -> Option<(usize, Family)> {
+        for (at, candidate) in self.ranked() {
+            match self.standing(at, candidate) {
+                Standing::Ready(_) => return None,
+                Standing::Settled => continue,
+                Standing::Open(_) | Standing::Waiting => {}
+            }
+            let host = self.hosts.get(candidate.host)?;
+            let half_asked = host.v6.open_since().is_some() || host.v6.is_done();
+            let address_left =
+                self.next_address(at, candidate).is_some() || self.dials_of(at).any(Dial::is_open);
+            if let Some(family) = unasked(host).filter(|_| half_asked || !address_left) {
+                return Some((candidate.host, family));
+            }
+        }
+        None
+    }
+
+    /// The best record's endpoint, once it is certain which is best and it failed.
+    pub(super) fn first_record(&self) -> Option<&Endpoint> {
+        let (at, first) = self.ranked().find(|(_, c)| c.from_srv)?;
+        let key = (first.rank.protocol, first.rank.row);
+        let certain = self.open_questions().all(|(q, _)| (q.protocol, q.row) > key);
+        let failed = self.standing(at, first) == Standing::Settled;
+        (certain && failed).then_some(&first.endpoint)
+    }
+
+    /// The candidate of this number with the best rank first, without those beyond the limit of
+    /// targets and those in clear text that is no longer tried.
+    pub(super) fn ranked(&self) -> impl Iterator<Item = (usize, &Candidate)> {
+        let numbered = |&at: &usize| Some((at, self.candidates.get(at)?));
+        self.ranking.iter().filter_map(numbered).filter(|(_, c)| self.counts(c))
+    }
+
+    fn counts(&self, candidate: &Candidate) -> bool {
+        if candidate.rank.protocol == Protocol::Tcp && self.no_clear_text {
+            return false;
+        }
+        let better =
+            |q: &&Question| (q.protocol, q.row) < (candidate.rank.protocol, candidate.rank.row);
+        let before: usize = self.questions.iter().filter(better).map(|q| q.listed).sum();
+        !candidate.from_srv || before.saturating_add(candidate.rank.place) < TARGET_LIMIT
+    }
+
+    /// SRV questions that can still change which candidate comes next.
+    pub(super) fn open_questions(&self) -> impl Iterator<Item = (&Question, Instant)> {
+        let matters = |q: &&Question| q.protocol == Protocol::Tls || !self.no_clear_text;
+        let open = |q| Question::open(q);
+        self.questions.iter().filter(matters).filter_map(open)
+    }
+
+    pub(super) fn dials_of(&self, candidate: usize) -> impl Iterator<Item = &Dial<C>> {
+        self.dials.iter().filter(move |dial| dial.candidate == candidate)
+    }
+
+    pub(super) fn open_dials(&self) -> usize {
+        self.dials.iter().filter(|dial| dial.is_open()).count()
+    }
+
+    pub(super) fn standing(&self, at: usize, candidate: &Candidate) -> Standing {
+        let Some(host) = self.hosts.get(candidate.host) else {
+            return Standing::Settled;
+        };
+        if candidate.spent {
+            return Standing::Settled;
+        }
+        let mut dials = self.dials.iter().enumerate().filter(|(_, dial)| dial.candidate == at);
+        if let Some((ready, _)) =
+            dials.clone().find(|(_, d)| matches!(d.state, Dialled::Ready { .. }))
+        {
+            return Standing::Ready(ready);
+        }
+        let since = candidate.opened.or(host.open_since());
+        match since {
+            Some(since) if dials.any(|(_, dial)| dial.is_open()) => Standing::Open(since),
+            Some(since) if host.open_since().is_some() && candidate.opened.is_some() => {
+                Standing::Open(since)
+            }
+            _ if self.next_address(at, candidate).is_some() => Standing::Waiting,
+            Some(since) if host.open_since().is_some() => Standing::Open(since),
+            _ if unasked(host).is_some() => Standing::Waiting,
+            _ => Standing::Settled,
+        }
+    }
+
+    /// Since when this candidate's host has been asked for, if an answer is still missing.
+    pub(super) fn asked_since(&self, candidate: &Candidate) -> Option<Instant> {
+        self.hosts.get(candidate.host).and_then(KnownHost::open_since)
+    }
+
+    /// The address of this candidate to dial next: the families take turns, IPv6 first (RFC 8305
+    /// section 4), each address once.
+    pub(super) fn next_address(&self, at: usize, candidate: &Candidate) -> Option<IpAddr> {
+        if self.dials_of(at).count() >= ADDRESS_LIMIT {
+            return None;
+        }
+        let last = self.dials_of(at).last().map(|dial| Family::of(dial.address));
+        let turn = if last == Some(Family::V6) { Family::V4 } else { Family::V6 };
+        let fresh = || {
+            let own = self.addresses.iter().filter(|(host, _)| *host == candidate.host);
+            own.map(|(_, ip)| *ip).filter(|ip| self.dials_of(at).all(|dial| dial.address != *ip))
+        };
+        fresh().find(|ip| Family::of(*ip) == turn).or_else(|| fresh().next())
+    }
+
+    /// Forgets what is open, as an adoption demands: it counts as never offered. Answers that came,
+    /// and failures, are kept.
+    pub(super) fn forget_open(&mut self) {
+        self.questions.iter_mut().for_each(|q| q.lookup.forget());
+        for host in &mut self.hosts {
+            host.v6.forget();
+            host.v4.forget();
+        }
+        self.dials.retain(|dial| matches!(dial.state, Dialled::Failed));
+        for candidate in &mut self.candidates {
+            candidate.opened = None;
+            candidate.last_dial = None;
+        }
+    }
+}
+
+impl Question {
+    fn open(&self) -> Option<(&Self, Instant)> {
+        self.lookup.open_since().map(|since| (self, since))
+    }
+}
+
+/// The family of this host to ask for next.
+fn unasked(host: &KnownHost) -> Option<Family> {
+    match (&host.v6, &host.v4) {
+        (Lookup::Unasked, _) => Some(Family::V6),
+        (_, Lookup::Unasked) => Some(Family::V4),
+        _ => None,
+    }
+}

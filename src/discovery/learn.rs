@@ -1,0 +1,229 @@
+//! What came of the steps: answers become facts, and what follows from them is said in the trace.
+
+use std::net::IpAddr;
+use std::time::Instant;
+
+use super::answer::{Answer, ConnectFailure, LookupFailure, SrvAnswer};
+use super::endpoint::{Endpoint, Family};
+use super::facts::{Dialled, Lookup, Rank};
+use super::order::{Protocol, SearchOrder};
+use super::plan::DiscoveryPlan;
+use super::search::ClearText;
+use super::srv::{SrvTarget, order_srv};
+use super::trace::{Conclusion, Entry, LimitedThing, Overdue};
+use super::{RECORD_LIMIT, TARGET_LIMIT};
+
+impl<C> DiscoveryPlan<C> {
+    pub(super) fn hear_srv(
+        &mut self,
+        at: usize,
+        learned: Result<Answer<SrvAnswer>, LookupFailure>,
+        now: Instant,
+    ) {
+        let Some(question) = self.facts.questions.get_mut(at) else { return };
+        if question.lookup.open_until().is_none_or(|until| until <= now) {
+            return;
+        }
+        let name = question.name.clone();
+        let row = question.row;
+        match learned {
+            Ok(Answer::Found(mut answer)) if !answer.records.is_empty() => {
+                question.lookup = Lookup::Found;
+                order_srv(&mut answer.records, self.trace.seed().draws(row));
+                let line = self.trace.events.len();
+                self.take_records(at, &answer, now);
+                self.log_above(line, Entry::AnsweredSrv(name, Ok(Answer::Found(answer))));
+            }
+            Ok(Answer::Found(_)) => {
+                question.lookup = Lookup::Failed(LookupFailure::Malformed);
+                self.log(Entry::AnsweredSrv(name, learned));
+            }
+            Ok(Answer::Absent(_)) => {
+                question.lookup = Lookup::Absent;
+                self.log(Entry::AnsweredSrv(name, learned));
+            }
+            Err(ref failure) => {
+                question.lookup = Lookup::Failed(failure.clone());
+                self.log(Entry::AnsweredSrv(name, learned));
+            }
+        }
+        self.consider_host_rows();
+    }
+
+    /// Ordered records become candidates: cut first, the name rule after, so that a refusal never
+    /// reshuffles the draw.
+    fn take_records(&mut self, at: usize, answer: &SrvAnswer, now: Instant) {
+        let listed = answer.records.len().min(RECORD_LIMIT);
+        let left_out = answer.records.len().saturating_sub(RECORD_LIMIT);
+        self.leave_out(left_out, LimitedThing::Records);
+        let beyond = |total: usize| total.saturating_sub(TARGET_LIMIT);
+        let total: usize = self.facts.questions.iter().map(|q| q.listed).sum();
+        let crowded_out = beyond(total.saturating_add(listed)).saturating_sub(beyond(total));
+        self.leave_out(crowded_out, LimitedThing::Targets);
+        let Some(question) = self.facts.questions.get_mut(at) else { return };
+        question.listed = listed;
+        let (row, protocol, name) = (question.row, question.protocol, question.name.clone());
+        for (place, record) in answer.records.iter().take(RECORD_LIMIT).enumerate() {
+            let host = match &record.target {
+                SrvTarget::NotOffered => {
+                    self.conclude(Conclusion::NotOffered(name.clone()));
+                    continue;
+                }
+                SrvTarget::Host(host) if record.port != 0 => host,
+                target => {
+                    self.conclude(Conclusion::Invalid(target.clone(), record.port));
+                    continue;
+                }
+            };
+            match self.search().names.admit(host, self.trace.address().domain()) {
+                Err(refusal) => self.conclude(Conclusion::Refused(refusal)),
+                Ok(trusted) => {
+                    let rank = Rank { protocol, row, place };
+                    let known = self.facts.add_candidate(trusted, record.port, rank, true);
+                    let own = answer.additional.iter().filter(|(owner, _)| owner == host);
+                    let own = own.map(|(_, address)| *address);
+                    self.learn_addresses(known, own, now);
+                }
+            }
+        }
+    }
+
+    pub(super) fn hear_host(
+        &mut self,
+        at: usize,
+        family: Family,
+        learned: Result<Answer<Vec<IpAddr>>, LookupFailure>,
+        now: Instant,
+    ) {
+        let Some(known) = self.facts.hosts.get_mut(at) else { return };
+        let Some(host) = known.host.name().cloned() else { return };
+        let lookup = known.lookup(family);
+        if lookup.open_until().is_none_or(|until| until <= now) {
+            return;
+        }
+        let fits = |address: &&IpAddr| Family::of(**address) == family;
+        *lookup = match &learned {
+            Ok(Answer::Found(all)) if all.iter().any(|a| fits(&a)) => Lookup::Found,
+            Ok(Answer::Found(_)) => Lookup::Failed(LookupFailure::Malformed),
+            Ok(Answer::Absent(_)) => Lookup::Absent,
+            Err(failure) => Lookup::Failed(failure.clone()),
+        };
+        let line = self.trace.events.len();
+        if let Ok(Answer::Found(addresses)) = &learned {
+            self.learn_addresses(at, addresses.iter().filter(fits).copied(), now);
+        }
+        self.log_above(line, Entry::AnsweredHost(host, family, learned));
+        self.conclude_host(at);
+    }
+
+    fn learn_addresses(
+        &mut self,
+        at: usize,
+        addresses: impl Iterator<Item = IpAddr>,
+        now: Instant,
+    ) {
+        let left_out = self.facts.learn_addresses(at, addresses, now);
+        self.leave_out(left_out, LimitedThing::Addresses);
+    }
+
+    /// Says so when a host turns out to have no address at all.
+    fn conclude_host(&mut self, at: usize) {
+        let Some(known) = self.facts.hosts.get(at) else { return };
+        if known.learned > 0 || !known.v6.is_done() || !known.v4.is_done() {
+            return;
+        }
+        let failure = [&known.v6, &known.v4].into_iter().find_map(|lookup| match lookup {
+            Lookup::Failed(failure) => Some(failure.clone()),
+            _ => None,
+        });
+        self.conclude(Conclusion::Unresolvable(known.host.clone(), failure));
+    }
+
+    pub(super) fn hear_connect(
+        &mut self,
+        at: usize,
+        result: Result<C, ConnectFailure>,
+        now: Instant,
+    ) {
+        let Some(dial) = self.facts.dials.get_mut(at) else { return };
+        if !dial.is_open() || dial.until <= now {
+            return;
+        }
+        let Some(candidate) = self.facts.candidates.get(dial.candidate) else { return };
+        let (endpoint, address) = (candidate.endpoint.clone(), dial.address);
+        let after = now.saturating_duration_since(dial.since);
+        let candidate = dial.candidate;
+        let (state, result) = match result {
+            Ok(connection) => (Dialled::Ready { connection, after }, Ok(())),
+            Err(failure) => (Dialled::Failed, Err(failure)),
+        };
+        dial.state = state;
+        self.facts.keep_first_ready(candidate, at);
+        let tls_server = result.as_ref().err().is_none_or(|failure| !failure.leaves_clear_text());
+        self.log(Entry::ConnectEnded(endpoint.clone(), address, result));
+        if endpoint.protocol == Protocol::Tls && tls_server {
+            self.rule_out_clear_text(endpoint);
+        }
+    }
+
+    /// A TLS server has shown itself: clear text beside it would be a downgrade.
+    fn rule_out_clear_text(&mut self, endpoint: Endpoint) {
+        let tcp_row =
+            |order: &SearchOrder| order.rows().iter().any(|r| r.protocol() == Protocol::Tcp);
+        let possible = self.search().clear_text == ClearText::Allow
+            && self.search().order().is_some_and(tcp_row);
+        if possible && !self.facts.no_clear_text {
+            self.facts.no_clear_text = true;
+            self.conclude(Conclusion::NoClearText(endpoint));
+        }
+    }
+
+    /// Everything open whose time is over has failed as timed out.
+    pub(super) fn give_up_overdue(&mut self, now: Instant) {
+        for at in 0..self.facts.questions.len() {
+            let Some(question) = self.facts.questions.get_mut(at) else { continue };
+            if question.lookup.is_overdue(now) {
+                question.lookup = Lookup::Failed(LookupFailure::TimedOut);
+                let name = question.name.clone();
+                self.conclude(Conclusion::TimedOut(Overdue::Srv(name)));
+                self.consider_host_rows();
+            }
+        }
+        for at in 0..self.facts.hosts.len() {
+            for family in [Family::V6, Family::V4] {
+                let Some(known) = self.facts.hosts.get_mut(at) else { continue };
+                let Some(host) = known.host.name().cloned() else { continue };
+                let lookup = known.lookup(family);
+                if lookup.is_overdue(now) {
+                    *lookup = Lookup::Failed(LookupFailure::TimedOut);
+                    self.conclude(Conclusion::TimedOut(Overdue::Host(host, family)));
+                    self.conclude_host(at);
+                }
+            }
+        }
+        for at in 0..self.facts.dials.len() {
+            let Some(dial) = self.facts.dials.get_mut(at) else { continue };
+            if dial.is_open() && dial.until <= now {
+                dial.state = Dialled::Failed;
+                let address = dial.address;
+                let Some(candidate) = self.facts.candidates.get(dial.candidate) else { continue };
+                let overdue = Overdue::Connect(candidate.endpoint.clone(), address);
+                self.conclude(Conclusion::TimedOut(overdue));
+            }
+        }
+    }
+
+    /// An answer stands above what was concluded from it.
+    fn log_above(&mut self, line: usize, entry: Entry) {
+        self.log(entry);
+        if let Some(lines) = self.trace.events.get_mut(line..) {
+            lines.rotate_right(1);
+        }
+    }
+
+    fn leave_out(&mut self, count: usize, what: LimitedThing) {
+        if count > 0 {
+            self.conclude(Conclusion::LeftOut { count, what });
+        }
+    }
+}

@@ -1,0 +1,351 @@
+//! The plan: what to look for, and what to do next.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::STEP_LIMIT;
+use super::facts::{Dial, Dialled, Facts, Lookup, Question, Rank, Standing};
+use super::order::{Protocol, Row, SearchOrder};
+use super::race::{Wake, later};
+use super::search::{ClearText, ManualServer, ManualServers, Place, Search};
+use super::srv::Seed;
+use super::step::{Connect, Connected, LookupHost, LookupSrv, Outcome, Step, Ticket, Token, What};
+use super::trace::{Conclusion, Entry, Event, Trace};
+use crate::address::SipAddress;
+use crate::name::SrvName;
+use crate::policy::TrustedHost;
+
+/// The search for one user's server: a pure machine. See the [module](super).
+///
+/// `C` is the caller's open connection; the plan only carries it.
+#[derive(Debug)]
+pub struct DiscoveryPlan<C> {
+    identity: Arc<()>,
+    /// Counts adoptions: a step from before the last one is worth nothing.
+    epoch: u32,
+    start: Instant,
+    latest: Instant,
+    deadline: Instant,
+    state: State,
+    steps: usize,
+    pub(super) facts: Facts<C>,
+    pub(super) trace: Trace,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Searching,
+    /// A connection is adopted; this much of the search's time is left.
+    Idle {
+        left: Duration,
+    },
+    Over,
+}
+
+impl<C> DiscoveryPlan<C> {
+    /// Plans the search for the server of `address`; it begins at `now`.
+    pub fn new(address: &SipAddress, search: &Search, seed: Seed, now: Instant) -> Self {
+        let mut plan = Self {
+            identity: Arc::new(()),
+            epoch: 0,
+            start: now,
+            latest: now,
+            deadline: later(now, search.timeouts.search),
+            state: State::Searching,
+            steps: 0,
+            facts: Facts::new(),
+            trace: Trace::new(address.clone(), search.clone(), seed),
+        };
+        match &search.place {
+            Place::Automatic(order) => plan.put_questions(order),
+            Place::Manual(servers) => plan.add_manual(servers),
+        }
+        plan
+    }
+
+    /// The next step. Poll until it is [`Step::Wait`], [`Step::Idle`] or [`Step::Exhausted`]; then
+    /// again after the next [`handle`](Self::handle), or when the wait is over.
+    ///
+    /// A `now` before the latest one seen counts as the latest.
+    pub fn poll_step(&mut self, now: Instant) -> Step<C> {
+        let now = self.advance(now);
+        match self.state {
+            State::Searching => {}
+            State::Idle { .. } => return Step::Idle,
+            State::Over => return Step::Exhausted(self.trace.cause()),
+        }
+        self.give_up_overdue(now);
+        let mut wake = Wake::default();
+        let over = self.bound_reached(now);
+        if over.is_none() {
+            if let Some(step) = self.next_question(now).or_else(|| self.next_host(now)) {
+                return step;
+            }
+            if let Some(next) = self.facts.next_dial(&self.search().pace, now, &mut wake) {
+                return self.dial(next, now);
+            }
+        }
+        let pace = self.search().pace;
+        let ready = self.facts.to_adopt(&pace, over.is_some(), now, &mut wake);
+        if let Some(connected) = ready.and_then(|dial| self.adopt(dial, now)) {
+            return Step::Connected(connected);
+        }
+        self.wake_when_overdue(&mut wake);
+        match (over, wake.0) {
+            (None, Some(until)) => Step::Wait { until: until.min(self.deadline) },
+            (over, _) => {
+                over.into_iter().for_each(|conclusion| self.conclude(conclusion));
+                self.end()
+            }
+        }
+    }
+
+    /// Takes what became of a step.
+    ///
+    /// An outcome that no longer counts is dropped, with its connection: from another plan, from
+    /// before the last adoption, or at or after the step's `until`.
+    pub fn handle(&mut self, outcome: Outcome<C>, now: Instant) {
+        let now = self.advance(now);
+        let Outcome { ticket: Ticket { plan, epoch, at }, what } = outcome;
+        if !Arc::ptr_eq(&plan, &self.identity) || epoch != self.epoch {
+            return;
+        }
+        match (self.state, what) {
+            (State::Idle { left }, What::Useless { why, search_on }) => {
+                self.state = if search_on { State::Searching } else { State::Over };
+                self.deadline = later(now, left);
+                if search_on {
+                    self.log(Entry::Useless(why));
+                } else {
+                    self.log(Entry::FinalAnswer(why));
+                    self.log(Entry::Exhausted);
+                }
+            }
+            (State::Searching, What::Srv(learned)) => self.hear_srv(at, learned, now),
+            (State::Searching, What::Host(family, learned)) => {
+                self.hear_host(at, family, learned, now);
+            }
+            (State::Searching, What::Connect(result)) => self.hear_connect(at, result, now),
+            _ => {}
+        }
+    }
+
+    /// What happened so far.
+    pub fn trace(&self) -> &Trace {
+        &self.trace
+    }
+
+    pub(super) fn search(&self) -> &Search {
+        self.trace.search()
+    }
+
+    fn advance(&mut self, now: Instant) -> Instant {
+        self.latest = self.latest.max(now);
+        self.latest
+    }
+
+    pub(super) fn log(&mut self, entry: Entry) {
+        let at = self.latest.saturating_duration_since(self.start);
+        self.trace.events.push(Event { at, entry });
+    }
+
+    pub(super) fn conclude(&mut self, conclusion: Conclusion) {
+        self.log(Entry::Concluded(conclusion));
+    }
+
+    fn ticket(&self, at: usize) -> Ticket {
+        Ticket { plan: Arc::clone(&self.identity), epoch: self.epoch, at }
+    }
+
+    fn until(&self, now: Instant, limit: Duration) -> Instant {
+        later(now, limit).min(self.deadline)
+    }
+}
+
+/// What to look for.
+impl<C> DiscoveryPlan<C> {
+    fn put_questions(&mut self, order: &SearchOrder) {
+        let domain = self.trace.address().domain().clone();
+        for (row, entry) in order.rows().iter().enumerate() {
+            let Row::Srv { service, protocol } = entry else { continue };
+            if *protocol == Protocol::Tcp && self.search().clear_text == ClearText::Forbid {
+                continue;
+            }
+            match SrvName::new(service.clone(), &domain) {
+                Ok(name) => self.facts.questions.push(Question {
+                    row,
+                    protocol: *protocol,
+                    name,
+                    lookup: Lookup::Unasked,
+                    listed: 0,
+                }),
+                Err(error) => {
+                    self.facts.unaskable = true;
+                    self.conclude(Conclusion::TooLong(error.text));
+                }
+            }
+        }
+        self.consider_host_rows();
+    }
+
+    fn add_manual(&mut self, servers: &ManualServers) {
+        for (row, server) in [&servers.internal, &servers.external].into_iter().enumerate() {
+            let Some(ManualServer { host, port }) = server else { continue };
+            let rank = Rank { protocol: servers.protocol, row, place: 0 };
+            let host = TrustedHost::set_by_administrator(host.clone());
+            let port = port.unwrap_or(servers.protocol.default_port());
+            self.facts.add_candidate(host, port, rank, false);
+        }
+    }
+
+    /// The host rows join only if every SRV question is known to be absent: a record that is
+    /// refused or a lookup that failed proves nothing. The knob lets failures count, for TLS rows.
+    ///
+    /// > If these records do not exist, Communicator queries for host (A) records
+    /// > [...] (not if they are not valid; only if they do not exist at all) [seed, article 1]
+    pub(super) fn consider_host_rows(&mut self) {
+        let (mut failed, mut found) = (None, false);
+        for question in &self.facts.questions {
+            match &question.lookup {
+                Lookup::Unasked | Lookup::Open { .. } => return,
+                Lookup::Absent => {}
+                Lookup::Found => found = true,
+                Lookup::Failed(failure) => {
+                    failed = failed.or(Some((question.name.clone(), failure.clone())));
+                }
+            }
+        }
+        if self.facts.host_rows || found {
+            return;
+        }
+        self.facts.host_rows = true;
+        let sure = failed.is_none() && !self.facts.unaskable;
+        match failed {
+            Some((name, failure)) if !self.search().hosts_after_failed_lookups => {
+                self.conclude(Conclusion::NoHostRows(name, failure));
+            }
+            _ if !sure && !self.search().hosts_after_failed_lookups => {}
+            _ => self.add_host_rows(sure),
+        }
+    }
+
+    fn add_host_rows(&mut self, sure: bool) {
+        let Some(order) = self.search().order().cloned() else { return };
+        let domain = self.trace.address().domain().clone();
+        let clear_text = sure && self.search().clear_text == ClearText::Allow;
+        if order.rows().iter().any(|row| matches!(row, Row::Host { .. })) {
+            self.conclude(Conclusion::HostRows);
+        }
+        for (row, entry) in order.rows().iter().enumerate() {
+            let Row::Host { label, protocol, port } = entry else { continue };
+            if *protocol == Protocol::Tcp && !clear_text {
+                continue;
+            }
+            let rank = Rank { protocol: *protocol, row, place: 0 };
+            match TrustedHost::built(label, &domain) {
+                Ok(host) => {
+                    self.facts.add_candidate(host, *port, rank, false);
+                }
+                Err(error) => self.conclude(Conclusion::TooLong(error.text)),
+            }
+        }
+    }
+}
+
+/// What to do next.
+impl<C> DiscoveryPlan<C> {
+    fn next_question(&mut self, now: Instant) -> Option<Step<C>> {
+        let until = self.until(now, self.search().timeouts.lookup);
+        let unasked = |q: &Question| matches!(q.lookup, Lookup::Unasked);
+        let at = self.facts.questions.iter().position(unasked)?;
+        let question = self.facts.questions.get_mut(at)?;
+        question.lookup = Lookup::Open { since: now, until };
+        let name = question.name.clone();
+        self.count_step(Entry::AskedSrv(name.clone()));
+        Some(Step::LookupSrv(LookupSrv { ticket: self.ticket(at), name, until }))
+    }
+
+    /// Hosts are asked for as soon as a candidate needs them, unless a better one is ready.
+    fn next_host(&mut self, now: Instant) -> Option<Step<C>> {
+        let (at, family) = self.facts.host_to_ask()?;
+        let until = self.until(now, self.search().timeouts.lookup);
+        let known = self.facts.hosts.get_mut(at)?;
+        *known.lookup(family) = Lookup::Open { since: now, until };
+        let host = known.host.name()?.clone();
+        self.count_step(Entry::AskedHost(host.clone(), family));
+        Some(Step::LookupHost(LookupHost { ticket: self.ticket(at), host, family, until }))
+    }
+
+    fn dial(&mut self, (at, address): (usize, IpAddr), now: Instant) -> Step<C> {
+        let until = self.until(now, self.search().timeouts.connect);
+        let ticket = self.ticket(self.facts.dials.len());
+        let dial = Dial { candidate: at, address, since: now, until, state: Dialled::Open };
+        self.facts.dials.push(dial);
+        let Some(candidate) = self.facts.candidates.get_mut(at) else {
+            return Step::Wait { until };
+        };
+        candidate.opened = candidate.opened.or(Some(now));
+        candidate.last_dial = Some(now);
+        let endpoint = candidate.endpoint.clone();
+        self.count_step(Entry::Dialled(endpoint.clone(), address));
+        Step::Connect(Connect { ticket, endpoint, address, until })
+    }
+
+    fn count_step(&mut self, entry: Entry) {
+        self.steps = self.steps.saturating_add(1);
+        self.log(entry);
+    }
+
+    /// Why no new step may be offered, if so.
+    fn bound_reached(&self, now: Instant) -> Option<Conclusion> {
+        if now >= self.deadline {
+            return Some(Conclusion::Deadline(self.search().timeouts.search));
+        }
+        if self.steps >= STEP_LIMIT {
+            return Some(Conclusion::StepLimit);
+        }
+        let first = self.search().first_srv_record_only.then(|| self.facts.first_record())?;
+        first.map(|endpoint| Conclusion::OnlyFirst(endpoint.clone()))
+    }
+
+    /// Adopts a ready connection: everything else that is open is forgotten.
+    fn adopt(&mut self, dial: usize, now: Instant) -> Option<Connected<C>> {
+        let dial = self.facts.dials.swap_remove(dial);
+        let Dialled::Ready { connection, .. } = dial.state else { return None };
+        let candidate = self.facts.candidates.get_mut(dial.candidate)?;
+        candidate.spent = true;
+        let endpoint = candidate.endpoint.clone();
+        self.facts.forget_open();
+        self.epoch = self.epoch.wrapping_add(1);
+        self.state = State::Idle { left: self.deadline.saturating_duration_since(now) };
+        self.log(Entry::Connected(endpoint.clone(), dial.address));
+        let address = SocketAddr::new(dial.address, endpoint.port);
+        Some(Connected { connection, endpoint, address, token: Token { ticket: self.ticket(0) } })
+    }
+
+    fn end(&mut self) -> Step<C> {
+        self.state = State::Over;
+        self.log(Entry::Exhausted);
+        Step::Exhausted(self.trace.cause())
+    }
+
+    /// What is open and still matters is waited for.
+    fn wake_when_overdue(&self, wake: &mut Wake) {
+        let questions = self.facts.open_questions().filter_map(|(q, _)| q.lookup.open_until());
+        questions.for_each(|until| wake.at(until));
+        for (at, candidate) in self.facts.ranked() {
+            if self.facts.standing(at, candidate) == Standing::Settled {
+                continue;
+            }
+            if let Some(host) = self.facts.hosts.get(candidate.host) {
+                [&host.v6, &host.v4]
+                    .into_iter()
+                    .filter_map(Lookup::open_until)
+                    .for_each(|until| wake.at(until));
+            }
+            let open = self.facts.dials_of(at).filter(|dial| dial.is_open());
+            open.for_each(|dial| wake.at(dial.until));
+        }
+    }
+}

@@ -1,0 +1,425 @@
+//! What is searched for, and by which rules: the settings of one search.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::order::{Protocol, SearchOrder};
+use super::pace::{Pace, Timeouts};
+use crate::address::read_port;
+use crate::name::{Host, HostName, NameError};
+use crate::policy::{HostNamePolicy, NameRule};
+use crate::text::WireText;
+
+/// Whether clear text over TCP may be used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "kebab-case"))]
+pub enum ClearText {
+    /// Its questions are not even asked. [seed, article 1: the policy that prevents TCP]
+    #[default]
+    Forbid,
+    /// After every TLS candidate failed without a trace of a TLS server. [seed, article 2]
+    Allow,
+}
+
+/// The settings of a search. [`Search::default`] is Communicator's own search with TLS only.
+///
+/// ```
+/// use sip_signin::HostNamePolicy;
+/// use sip_signin::discovery::{ClearText, Pace, Search, SearchOrder};
+/// let search = Search::builder()
+///     .order(SearchOrder::COMMUNICATOR_2007)
+///     .names(HostNamePolicy::Strict)
+///     .clear_text(ClearText::Allow)
+///     .pace(Pace::EAGER)
+///     .build()?;
+/// # Ok::<(), sip_signin::discovery::SearchError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct Search {
+    pub(super) place: Place,
+    pub(super) names: NameRule,
+    pub(super) clear_text: ClearText,
+    pub(super) first_srv_record_only: bool,
+    pub(super) hosts_after_failed_lookups: bool,
+    pub(super) pace: Pace,
+    pub(super) timeouts: Timeouts,
+}
+
+/// Where a search looks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "kebab-case"))]
+pub(super) enum Place {
+    Automatic(SearchOrder),
+    Manual(ManualServers),
+}
+
+impl Search {
+    /// Starts from the defaults: [`SearchOrder::COMMUNICATOR`], relaxed naming, TLS only.
+    pub fn builder() -> SearchBuilder {
+        SearchBuilder::default()
+    }
+
+    /// The search order; `None` with manual servers.
+    pub fn order(&self) -> Option<&SearchOrder> {
+        match &self.place {
+            Place::Automatic(order) => Some(order),
+            Place::Manual(_) => None,
+        }
+    }
+
+    /// The manual servers, if there are any.
+    pub fn manual(&self) -> Option<&ManualServers> {
+        match &self.place {
+            Place::Automatic(_) => None,
+            Place::Manual(servers) => Some(servers),
+        }
+    }
+
+    /// The name rule.
+    pub fn names(&self) -> &NameRule {
+        &self.names
+    }
+
+    /// Whether clear text may be used.
+    pub fn clear_text(&self) -> ClearText {
+        self.clear_text
+    }
+
+    /// The pace.
+    pub fn pace(&self) -> Pace {
+        self.pace
+    }
+
+    /// What bounds its time.
+    pub fn timeouts(&self) -> Timeouts {
+        self.timeouts
+    }
+}
+
+impl Default for Search {
+    fn default() -> Self {
+        Self {
+            place: Place::Automatic(SearchOrder::COMMUNICATOR),
+            names: NameRule::default(),
+            clear_text: ClearText::Forbid,
+            first_srv_record_only: false,
+            hosts_after_failed_lookups: false,
+            pace: Pace::DEFAULT,
+            timeouts: Timeouts::DEFAULT,
+        }
+    }
+}
+
+/// Collects the settings of a [`Search`] and checks them together.
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct SearchBuilder {
+    order: Option<SearchOrder>,
+    manual: Option<ManualServers>,
+    names: HostNamePolicy,
+    trusted: Vec<HostName>,
+    clear_text: ClearText,
+    first_srv_record_only: bool,
+    hosts_after_failed_lookups: bool,
+    pace: Pace,
+    timeouts: Timeouts,
+}
+
+impl SearchBuilder {
+    /// Searches automatically, in this order.
+    pub fn order(self, order: SearchOrder) -> Self {
+        Self { order: Some(order), ..self }
+    }
+
+    /// Does not search: uses these servers, which an administrator or the user named.
+    pub fn manual(self, servers: ManualServers) -> Self {
+        Self { manual: Some(servers), ..self }
+    }
+
+    /// How close a discovered name must be to the user's domain.
+    pub fn names(self, policy: HostNamePolicy) -> Self {
+        Self { names: policy, ..self }
+    }
+
+    /// Trusts hosts of these domains beside the user's own, at any depth.
+    pub fn trust(mut self, domains: impl IntoIterator<Item = HostName>) -> Self {
+        self.trusted.extend(domains);
+        self
+    }
+
+    /// Whether clear text may be used.
+    pub fn clear_text(self, clear_text: ClearText) -> Self {
+        Self { clear_text, ..self }
+    }
+
+    /// Tries the best admitted SRV record and no other, as Microsoft documents its client. Implies
+    /// [`Pace::ONE_AT_A_TIME`].
+    pub fn first_srv_record_only(self, only: bool) -> Self {
+        Self { first_srv_record_only: only, ..self }
+    }
+
+    /// Lets the TLS host rows run also when SRV questions *failed*, for networks whose DNS drops
+    /// them. The names come from the user's domain and the certificate is checked, so an attacker
+    /// gains nothing by it.
+    pub fn hosts_after_failed_lookups(self, run: bool) -> Self {
+        Self { hosts_after_failed_lookups: run, ..self }
+    }
+
+    /// How soon servers are tried beside each other.
+    pub fn pace(self, pace: Pace) -> Self {
+        Self { pace, ..self }
+    }
+
+    /// What bounds time.
+    pub fn timeouts(self, timeouts: Timeouts) -> Self {
+        Self { timeouts, ..self }
+    }
+
+    /// Checks the settings together.
+    ///
+    /// # Errors
+    /// [`SearchError`] when they contradict each other.
+    pub fn build(self) -> Result<Search, SearchError> {
+        let place = match (self.order, self.manual) {
+            (Some(_), Some(_)) => return Err(SearchError::ManualAndOrder),
+            (order, None) => Place::Automatic(order.unwrap_or(SearchOrder::COMMUNICATOR)),
+            (None, Some(servers)) => Place::Manual(servers),
+        };
+        if let Place::Manual(servers) = &place {
+            if servers.internal.is_none() && servers.external.is_none() {
+                return Err(SearchError::NoManualServer);
+            }
+            if servers.protocol == Protocol::Tcp && self.clear_text == ClearText::Forbid {
+                return Err(SearchError::ClearTextForbidden);
+            }
+        }
+        let Timeouts { lookup, connect, search } = self.timeouts;
+        if [lookup, connect, search].contains(&Duration::ZERO) {
+            return Err(SearchError::NoTime);
+        }
+        let pace = if self.first_srv_record_only { Pace::ONE_AT_A_TIME } else { self.pace };
+        Ok(Search {
+            place,
+            names: NameRule::new(self.names).trusting(self.trusted),
+            clear_text: self.clear_text,
+            first_srv_record_only: self.first_srv_record_only,
+            hosts_after_failed_lookups: self.hosts_after_failed_lookups,
+            pace,
+            timeouts: self.timeouts,
+        })
+    }
+}
+
+/// Why settings contradict each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SearchError {
+    /// Manual servers over TCP, and clear text forbidden.
+    #[error("the manual servers are to be spoken to in clear text, which is forbidden")]
+    ClearTextForbidden,
+    /// Both an order and manual servers.
+    #[error("a search has an order or manual servers, not both")]
+    ManualAndOrder,
+    /// Manual, and no server named.
+    #[error("neither an internal nor an external server is named")]
+    NoManualServer,
+    /// A time-out of nothing.
+    #[error("a time-out is zero")]
+    NoTime,
+}
+
+/// Servers that an administrator or the user named: no question is asked of DNS but their
+/// addresses, and no name rule applies. Internal first, external when internal failed.
+/// [seed, article 1]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct ManualServers {
+    /// `ServerAddressInternal`
+    pub internal: Option<ManualServer>,
+    /// `ServerAddressExternal`
+    pub external: Option<ManualServer>,
+    /// How both are spoken to (`Transport`).
+    pub protocol: Protocol,
+}
+
+/// A server as a person writes it: a name or an IP address, and perhaps a port.
+///
+/// ```
+/// use sip_signin::discovery::ManualServer;
+/// let server: ManualServer = "sip.corp.example:5061".parse()?;
+/// assert_eq!(server.port, Some(5061));
+/// # Ok::<(), sip_signin::discovery::ManualServerError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct ManualServer {
+    /// The host. An address needs a certificate that names it, which few servers have.
+    pub host: Host,
+    /// The port; without one, the protocol's own.
+    pub port: Option<u16>,
+}
+
+impl FromStr for ManualServer {
+    type Err = ManualServerError;
+
+    /// Reads `host`, `host:port`, `192.0.2.1:5061`, `2001:db8::1`, `[2001:db8::1]:5061`.
+    fn from_str(text: &str) -> Result<Self, ManualServerError> {
+        let text = text.trim();
+        let fail = |kind| ManualServerError { text: text.into(), kind };
+        let bare_v6 = text.parse::<std::net::Ipv6Addr>().is_ok();
+        let (host, port) = match text.rsplit_once(':') {
+            Some((host, port)) if !bare_v6 && !text.ends_with(']') => (host, Some(port)),
+            _ => (text, None),
+        };
+        let port = port.map(|port| read_port(port).ok_or(ManualServerErrorKind::Port));
+        let host = host.parse().map_err(ManualServerErrorKind::Host).map_err(fail)?;
+        Ok(Self { host, port: port.transpose().map_err(fail)? })
+    }
+}
+
+/// Why a text is not a server.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is not a server: {kind}")]
+pub struct ManualServerError {
+    /// The text that was read, without the space around it.
+    pub text: WireText,
+    /// What is wrong with it.
+    #[source]
+    pub kind: ManualServerErrorKind,
+}
+
+/// What is wrong with a server's text.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ManualServerErrorKind {
+    /// The host is neither a name nor an address.
+    #[error("{0}")]
+    Host(#[source] NameError),
+    /// Not a number from 1 to 65535.
+    #[error("its port is not a number from 1 to 65535")]
+    Port,
+}
+
+/// The header lines of a transcript; what has its default value is left out, but for the policy.
+impl fmt::Display for Search {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let policy = match self.names.policy() {
+            HostNamePolicy::Strict => "strict",
+            HostNamePolicy::Relaxed => "relaxed",
+            HostNamePolicy::AnySubdomain => "any-subdomain",
+        };
+        let tcp = if self.clear_text == ClearText::Allow { "allowed" } else { "forbidden" };
+        write!(f, "policy   {policy} naming, tcp {tcp}")?;
+        for (at, domain) in self.names.trusted().iter().enumerate() {
+            write!(f, "{}{domain}", if at == 0 { ", trusting " } else { " " })?;
+        }
+        if self.first_srv_record_only {
+            f.write_str(", first srv record only")?;
+        }
+        if self.hosts_after_failed_lookups {
+            f.write_str(", hosts after failed lookups")?;
+        }
+        match &self.place {
+            Place::Automatic(order) if *order == SearchOrder::COMMUNICATOR => {}
+            Place::Automatic(order) => {
+                write!(f, "\norder    {}", order.name())?;
+                if SearchOrder::preset(order.name()).as_ref() != Some(order) {
+                    order.rows().iter().try_for_each(|row| write!(f, "\nrow      {row}"))?;
+                }
+            }
+            Place::Manual(ManualServers { internal, external, protocol }) => {
+                for (which, server) in [("internal", internal), ("external", external)] {
+                    if let Some(ManualServer { host, port }) = server {
+                        let port = port.unwrap_or(protocol.default_port());
+                        write!(f, "\n{which} {protocol} {host}:{port}")?;
+                    }
+                }
+            }
+        }
+        if self.pace != Pace::DEFAULT && !self.first_srv_record_only {
+            write!(f, "\npace     {}", self.pace)?;
+        }
+        if self.timeouts != Timeouts::DEFAULT {
+            write!(f, "\ntimeouts {}", self.timeouts)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server(text: &str) -> ManualServer {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_server_is_a_name_or_an_address_and_perhaps_a_port() {
+        for (text, host, port) in [
+            ("sip.corp.example", "sip.corp.example", None),
+            (" SIP.corp.example:443 ", "sip.corp.example", Some(443)),
+            ("192.0.2.1", "192.0.2.1", None),
+            ("192.0.2.1:5061", "192.0.2.1", Some(5061)),
+            ("2001:db8::1", "[2001:db8::1]", None),
+            ("[2001:db8::1]", "[2001:db8::1]", None),
+            ("[2001:db8::1]:5061", "[2001:db8::1]", Some(5061)),
+        ] {
+            assert_eq!((server(text).host.to_string().as_str(), server(text).port), (host, port));
+        }
+        for text in ["", ":5061", "a:", "a:0", "a:70000", "a b", "[a]:5061", "sip:a", "a:1:2"] {
+            assert!(text.parse::<ManualServer>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn settings_that_contradict_each_other_are_refused() {
+        let manual = |protocol| ManualServers {
+            internal: Some(server("sip.corp.example")),
+            external: None,
+            protocol,
+        };
+        let none = ManualServers { internal: None, ..manual(Protocol::Tls) };
+        let build = |builder: SearchBuilder| builder.build().map(|_| ());
+        assert_eq!(build(Search::builder().manual(manual(Protocol::Tls))), Ok(()));
+        assert_eq!(
+            build(Search::builder().manual(manual(Protocol::Tcp))),
+            Err(SearchError::ClearTextForbidden)
+        );
+        let allowed = Search::builder().manual(manual(Protocol::Tcp)).clear_text(ClearText::Allow);
+        assert_eq!(build(allowed), Ok(()));
+        assert_eq!(build(Search::builder().manual(none)), Err(SearchError::NoManualServer));
+        let both = Search::builder().manual(manual(Protocol::Tls)).order(SearchOrder::COMMUNICATOR);
+        assert_eq!(build(both), Err(SearchError::ManualAndOrder));
+        let timeouts = Timeouts { lookup: Duration::ZERO, ..Timeouts::DEFAULT };
+        assert_eq!(build(Search::builder().timeouts(timeouts)), Err(SearchError::NoTime));
+        assert_eq!(Search::builder().build(), Ok(Search::default()));
+    }
+
+    #[test]
+    fn trying_one_record_only_implies_one_at_a_time() {
+        let search = Search::builder().pace(Pace::EAGER).first_srv_record_only(true).build();
+        assert_eq!(search.unwrap().pace(), Pace::ONE_AT_A_TIME);
+    }
+
+    #[test]
+    fn the_header_shows_what_is_not_at_its_default() {
+        assert_eq!(Search::default().to_string(), "policy   relaxed naming, tcp forbidden");
+        let search = Search::builder()
+            .names(HostNamePolicy::Strict)
+            .trust([HostName::parse("lync.com").unwrap()])
+            .clear_text(ClearText::Allow)
+            .order(SearchOrder::PHONE_EDITION_R2)
+            .pace(Pace { head_start: None, ..Pace::EAGER })
+            .timeouts(Timeouts { lookup: Duration::from_micros(1500), ..Timeouts::DEFAULT });
+        assert_eq!(
+            search.build().unwrap().to_string(),
+            "policy   strict naming, tcp allowed, trusting lync.com\n\
+             order    phone-edition-r2\n\
+             pace     head start none, patience 0ms or 1 connects, address delay 0ms, resolution delay 50ms\n\
+             timeouts lookup 1.5ms, connect 8000ms, search 30000ms"
+        );
+    }
+}
