@@ -251,7 +251,7 @@ impl fmt::Display for Conclusion {
                 write!(f, "left out {count} beyond the limit of {limit} {what}")
             }
             Self::NoClearText(endpoint) => {
-                write!(f, "tls only {endpoint} is a tls server: clear text is not tried")
+                write!(f, "tls only {endpoint} may speak tls: clear text is not tried")
             }
             Self::NoHostRows(name, failure) => {
                 write!(f, "no hosts {name}   {failure}, which is not absence")
