@@ -65,6 +65,15 @@ pub(super) struct Question {
     pub(super) listed: usize,
 }
 
+/// Whose an address is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Owner {
+    /// It came with the SRV answer that ranks this candidate, and is for no other.
+    Candidate(usize),
+    /// The lookups of this host found it.
+    Host(usize),
+}
+
 /// One host that may be connected to, shared by all candidates that need it.
 #[derive(Debug)]
 pub(super) struct KnownHost {
@@ -73,8 +82,6 @@ pub(super) struct KnownHost {
     pub(super) v4: Lookup,
     /// When the first IPv4 address came.
     pub(super) v4_since: Option<Instant>,
-    /// How many distinct addresses were learned, kept or not.
-    pub(super) learned: usize,
 }
 
 impl KnownHost {
@@ -144,9 +151,9 @@ pub(super) enum Standing {
     Settled,
     /// It has a connection, by this dial.
     Ready(usize),
-    /// It is being dialled or resolved, since then.
+    /// It is being dialled or resolved: since its first dial, or else since its host was asked for.
     Open(Instant),
-    /// It could be dialled, or its host asked for, and is not.
+    /// It could be dialled, or its host asked for, and neither is under way.
     Waiting,
 }
 
@@ -155,8 +162,8 @@ pub(super) enum Standing {
 pub(super) struct Facts<C> {
     pub(super) questions: Vec<Question>,
     pub(super) hosts: Vec<KnownHost>,
-    /// The addresses of all hosts, each with its host, in the order they came.
-    pub(super) addresses: Vec<(usize, IpAddr)>,
+    /// All addresses, each with its owner, in the order they came.
+    pub(super) addresses: Vec<(Owner, IpAddr)>,
     pub(super) candidates: Vec<Candidate>,
     /// The candidates by rank.
     pub(super) ranking: Vec<usize>,
@@ -184,39 +191,37 @@ impl<C> Facts<C> {
         }
     }
 
-    /// Adds a candidate, or finds it, then under the better of its two ranks. Returns its host.
+    /// Adds a candidate, or finds it, then under the better of its two ranks. Returns its number if
+    /// `rank` is the one it now has.
     pub(super) fn add_candidate(
         &mut self,
         host: TrustedHost,
         port: u16,
         rank: Rank,
         from_srv: bool,
-    ) -> usize {
+    ) -> Option<usize> {
         let known = self.hosts.iter().position(|known| known.host.host() == host.host());
         let at = known.unwrap_or(self.hosts.len());
         if known.is_none() {
             let ip = host.ip();
             let lookup = if ip.is_some() { Lookup::Found } else { Lookup::Unasked };
-            self.addresses.extend(ip.map(|ip| (at, ip)));
+            self.addresses.extend(ip.map(|ip| (Owner::Host(at), ip)));
             self.hosts.push(KnownHost {
                 host: host.clone(),
                 v6: lookup.clone(),
                 v4: lookup,
                 v4_since: None,
-                learned: usize::from(ip.is_some()),
             });
         }
         let same = |c: &Candidate| {
             c.host == at && c.endpoint.port == port && c.rank.protocol == rank.protocol
         };
-        match self.candidates.iter().position(same) {
-            Some(number) => {
-                if let Some(candidate) = self.candidates.get_mut(number) {
-                    candidate.rank = candidate.rank.min(rank);
-                }
-            }
+        let number = self.candidates.iter().position(same).unwrap_or(self.candidates.len());
+        match self.candidates.get_mut(number) {
+            Some(candidate) if candidate.rank <= rank => return None,
+            Some(candidate) => candidate.rank = rank,
             None => {
-                self.ranking.push(self.candidates.len());
+                self.ranking.push(number);
                 self.candidates.push(Candidate {
                     endpoint: Endpoint { protocol: rank.protocol, host, port },
                     host: at,
@@ -230,34 +235,60 @@ impl<C> Facts<C> {
         }
         let candidates = &self.candidates;
         self.ranking.sort_by_key(|&number| candidates.get(number).map(|c| c.rank));
-        at
+        Some(number)
     }
 
-    /// Keeps new addresses of a host, as many of each family as could be dialled; returns how many
-    /// more are now beyond the limit.
+    /// Keeps the addresses that came with the SRV answer of a candidate, in place of those of an
+    /// answer that ranked it lower; returns how many are beyond the limit.
+    pub(super) fn bring_addresses(
+        &mut self,
+        candidate: usize,
+        addresses: impl Iterator<Item = IpAddr>,
+    ) -> usize {
+        let owner = Owner::Candidate(candidate);
+        self.addresses.retain(|(of, _)| *of != owner);
+        self.learn(owner, addresses)
+    }
+
+    /// Keeps the addresses that a lookup found; returns how many are beyond the limit.
     pub(super) fn learn_addresses(
         &mut self,
         at: usize,
         addresses: impl Iterator<Item = IpAddr>,
         now: Instant,
     ) -> usize {
-        let Some(host) = self.hosts.get_mut(at) else { return 0 };
-        let before = host.learned.saturating_sub(ADDRESS_LIMIT);
+        let left_out = self.learn(Owner::Host(at), addresses);
+        let v4 = |(of, ip): &(Owner, IpAddr)| *of == Owner::Host(at) && ip.is_ipv4();
+        if let Some(host) = self.hosts.get_mut(at).filter(|host| host.v4_since.is_none()) {
+            host.v4_since = self.addresses.iter().any(v4).then_some(now);
+        }
+        left_out
+    }
+
+    /// Keeps distinct addresses, of each family as many as could be dialled; returns how many more
+    /// of this owner's are now beyond the limit.
+    fn learn(&mut self, owner: Owner, addresses: impl Iterator<Item = IpAddr>) -> usize {
+        let before = self.owned(owner).count();
+        let mut fresh: Vec<IpAddr> = Vec::new();
         for address in addresses {
-            if self.addresses.contains(&(at, address)) {
-                continue;
-            }
-            host.learned = host.learned.saturating_add(1);
-            let family = Family::of(address);
-            let own = |(owner, ip): &&(usize, IpAddr)| *owner == at && Family::of(*ip) == family;
-            if self.addresses.iter().filter(own).count() < ADDRESS_LIMIT {
-                self.addresses.push((at, address));
-            }
-            if family == Family::V4 {
-                host.v4_since = host.v4_since.or(Some(now));
+            if !fresh.contains(&address) && self.owned(owner).all(|known| known != address) {
+                fresh.push(address);
             }
         }
-        host.learned.saturating_sub(ADDRESS_LIMIT).saturating_sub(before)
+        let beyond = |count: usize| count.saturating_sub(ADDRESS_LIMIT);
+        let left_out = beyond(before.saturating_add(fresh.len())).saturating_sub(beyond(before));
+        for family in [Family::V6, Family::V4] {
+            let fits = |ip: &IpAddr| Family::of(*ip) == family;
+            let kept = self.owned(owner).filter(fits).count();
+            let room = ADDRESS_LIMIT.saturating_sub(kept);
+            let new = fresh.iter().copied().filter(fits).take(room);
+            self.addresses.extend(new.map(|ip| (owner, ip)));
+        }
+        left_out
+    }
+
+    fn owned(&self, owner: Owner) -> impl Iterator<Item = IpAddr> + Clone {
+        self.addresses.iter().filter(move |(of, _)| *of == owner).map(|(_, ip)| *ip)
     }
 
     /// Of two connections of one candidate, the first one counts; the other is dropped.
@@ -344,37 +375,32 @@ impl<C> Facts<C> {
         {
             return Standing::Ready(ready);
         }
-        let since = candidate.opened.or(host.open_since());
-        match since {
-            Some(since) if dials.any(|(_, dial)| dial.is_open()) => Standing::Open(since),
-            Some(since) if host.open_since().is_some() && candidate.opened.is_some() => {
+        let asked = host.open_since();
+        match candidate.opened.or(asked) {
+            Some(since) if asked.is_some() || dials.any(|(_, dial)| dial.is_open()) => {
                 Standing::Open(since)
             }
             _ if self.next_address(at, candidate).is_some() => Standing::Waiting,
-            Some(since) if host.open_since().is_some() => Standing::Open(since),
             _ if unasked(host).is_some() => Standing::Waiting,
             _ => Standing::Settled,
         }
     }
 
-    /// Since when this candidate's host has been asked for, if an answer is still missing.
-    pub(super) fn asked_since(&self, candidate: &Candidate) -> Option<Instant> {
-        self.hosts.get(candidate.host).and_then(KnownHost::open_since)
-    }
-
-    /// The address of this candidate to dial next: the families take turns, IPv6 first (RFC 8305
+    /// The address of this candidate to dial next, with its owner: those that came with the SRV
+    /// answer before those that were asked for, the families in turn, IPv6 first (RFC 8305
     /// section 4), each address once.
-    pub(super) fn next_address(&self, at: usize, candidate: &Candidate) -> Option<IpAddr> {
+    pub(super) fn next_address(&self, at: usize, candidate: &Candidate) -> Option<(Owner, IpAddr)> {
         if self.dials_of(at).count() >= ADDRESS_LIMIT {
             return None;
         }
         let last = self.dials_of(at).last().map(|dial| Family::of(dial.address));
         let turn = if last == Some(Family::V6) { Family::V4 } else { Family::V6 };
-        let fresh = || {
-            let own = self.addresses.iter().filter(|(host, _)| *host == candidate.host);
-            own.map(|(_, ip)| *ip).filter(|ip| self.dials_of(at).all(|dial| dial.address != *ip))
-        };
-        fresh().find(|ip| Family::of(*ip) == turn).or_else(|| fresh().next())
+        [Owner::Candidate(at), Owner::Host(candidate.host)].into_iter().find_map(|owner| {
+            let dialled = |ip: IpAddr| self.dials_of(at).any(|dial| dial.address == ip);
+            let mut fresh = self.owned(owner).filter(|ip| !dialled(*ip));
+            let in_turn = fresh.clone().find(|ip| Family::of(*ip) == turn);
+            in_turn.or_else(|| fresh.next()).map(|ip| (owner, ip))
+        })
     }
 
     /// Forgets what is open, as an adoption demands: it counts as never offered. Answers that came,

@@ -31,7 +31,7 @@ impl<C> DiscoveryPlan<C> {
                 question.lookup = Lookup::Found;
                 order_srv(&mut answer.records, self.trace.seed().draws(row));
                 let line = self.trace.events.len();
-                self.take_records(at, &answer, now);
+                self.take_records(at, &answer);
                 self.log_above(line, Entry::AnsweredSrv(name, Ok(Answer::Found(answer))));
             }
             Ok(Answer::Found(_)) => {
@@ -52,7 +52,7 @@ impl<C> DiscoveryPlan<C> {
 
     /// Ordered records become candidates: cut first, the name rule after, so that a refusal never
     /// reshuffles the draw.
-    fn take_records(&mut self, at: usize, answer: &SrvAnswer, now: Instant) {
+    fn take_records(&mut self, at: usize, answer: &SrvAnswer) {
         let listed = answer.records.len().min(RECORD_LIMIT);
         let left_out = answer.records.len().saturating_sub(RECORD_LIMIT);
         self.leave_out(left_out, LimitedThing::Records);
@@ -79,10 +79,12 @@ impl<C> DiscoveryPlan<C> {
                 Err(refusal) => self.conclude(Conclusion::Refused(refusal)),
                 Ok(trusted) => {
                     let rank = Rank { protocol, row, place };
-                    let known = self.facts.add_candidate(trusted, record.port, rank, true);
+                    let ranked = self.facts.add_candidate(trusted, record.port, rank, true);
+                    let Some(candidate) = ranked else { continue };
                     let own = answer.additional.iter().filter(|(owner, _)| owner == host);
                     let own = own.map(|(_, address)| *address);
-                    self.learn_addresses(known, own, now);
+                    let left_out = self.facts.bring_addresses(candidate, own);
+                    self.leave_out(left_out, LimitedThing::Addresses);
                 }
             }
         }
@@ -110,26 +112,19 @@ impl<C> DiscoveryPlan<C> {
         };
         let line = self.trace.events.len();
         if let Ok(Answer::Found(addresses)) = &learned {
-            self.learn_addresses(at, addresses.iter().filter(fits).copied(), now);
+            let found = addresses.iter().filter(fits).copied();
+            let left_out = self.facts.learn_addresses(at, found, now);
+            self.leave_out(left_out, LimitedThing::Addresses);
         }
         self.log_above(line, Entry::AnsweredHost(host, family, learned));
         self.conclude_host(at);
     }
 
-    fn learn_addresses(
-        &mut self,
-        at: usize,
-        addresses: impl Iterator<Item = IpAddr>,
-        now: Instant,
-    ) {
-        let left_out = self.facts.learn_addresses(at, addresses, now);
-        self.leave_out(left_out, LimitedThing::Addresses);
-    }
-
-    /// Says so when a host turns out to have no address at all.
+    /// Says so when the lookups of a host found no address at all.
     fn conclude_host(&mut self, at: usize) {
         let Some(known) = self.facts.hosts.get(at) else { return };
-        if known.learned > 0 || !known.v6.is_done() || !known.v4.is_done() {
+        let found = [&known.v6, &known.v4].into_iter().any(|l| matches!(l, Lookup::Found));
+        if found || !known.v6.is_done() || !known.v4.is_done() {
             return;
         }
         let failure = [&known.v6, &known.v4].into_iter().find_map(|lookup| match lookup {

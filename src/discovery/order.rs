@@ -54,6 +54,16 @@ impl Row {
             Self::Srv { protocol, .. } | Self::Host { protocol, .. } => *protocol,
         }
     }
+
+    /// What it asks for: a question, whatever is made of its answer, or an endpoint.
+    fn asked(&self) -> (String, Option<(Protocol, u16)>) {
+        match self {
+            Self::Srv { service, .. } => (service.to_ascii_lowercase(), None),
+            Self::Host { label, protocol, port } => {
+                (label.to_ascii_lowercase(), Some((*protocol, *port)))
+            }
+        }
+    }
 }
 
 /// Where a search looks, and in which order: data, not code.
@@ -197,7 +207,7 @@ impl SearchOrder {
         }
         for (at, row) in rows.iter().enumerate() {
             check_row(row)?;
-            if rows.iter().take(at).any(|earlier| earlier == row) {
+            if rows.iter().take(at).any(|earlier| earlier.asked() == row.asked()) {
                 return Err(OrderError::Duplicate(row.clone()));
             }
         }
@@ -245,8 +255,8 @@ pub enum OrderError {
     /// `sipexternal` over TCP: an Edge server has no unsecured TCP.
     #[error("`sipexternal` is an edge server, which has no unsecured tcp")]
     ClearTextAtTheEdge,
-    /// A row stands twice.
-    #[error("the row `{0}` stands twice")]
+    /// A row stands twice, or asks what another one asks.
+    #[error("the row `{0}` asks what another row asks")]
     Duplicate(Row),
     /// No row, or more than [`SearchOrder::LIMIT`].
     #[error("an order has 1 to 32 rows")]
@@ -344,6 +354,10 @@ mod tests {
         }
         let twice = vec![srv("_sip._tls", Tls), srv("_sip._tls", Tls)];
         assert!(matches!(SearchOrder::new("mine", twice), Err(OrderError::Duplicate(_))));
+        let one_question = vec![srv("_sip._tls", Tls), srv("_SIP._tls", Tcp)];
+        assert!(matches!(SearchOrder::new("mine", one_question), Err(OrderError::Duplicate(_))));
+        let one_endpoint = vec![host("sip", Tls, 443), host("SIP", Tls, 443)];
+        assert!(matches!(SearchOrder::new("mine", one_endpoint), Err(OrderError::Duplicate(_))));
         assert_eq!(SearchOrder::new("Mine!", vec![srv("_sip._tls", Tls)]), Err(OrderError::Name));
         assert_eq!(SearchOrder::new("mine", vec![]), Err(OrderError::Length));
         let rows = |n: u16| (1..=n).map(|port| host("sip", Tls, port)).collect::<Vec<_>>();
