@@ -1,4 +1,5 @@
 //! The driver against a real deployment on loopback: one typed outcome for every fault.
+#![expect(clippy::disallowed_methods, reason = "the judge holds the clock and spawns the callers")]
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,6 @@ use sip_signin::discovery::{
 };
 use sip_signin::lab::{Answer as LabAnswer, DnsFault, Fault, Lab, LabBuilder, Server, SipFault};
 use sip_signin::lab::{TcpFault, TlsFault};
-use sip_signin::net::{HickoryResolver, RustlsTransport};
 use sip_signin::sip::{Answer, Scheme};
 use sip_signin::{Challenged, Client, SignInFailure, SignInFailureKind, SipAddress};
 
@@ -28,11 +28,7 @@ fn impatient() -> SearchBuilder {
 }
 
 fn client(lab: &Lab, search: SearchBuilder) -> Client {
-    let transport = RustlsTransport::with_roots([lab.roots().to_vec().into()]).unwrap();
-    Client::builder(HickoryResolver::with_servers([lab.dns()]), lab.transport(transport))
-        .search(search.build().unwrap())
-        .answer_within(Duration::from_millis(600))
-        .build()
+    lab.client().search(search.build().unwrap()).answer_within(Duration::from_millis(600)).build()
 }
 
 async fn challenge(lab: LabBuilder, search: SearchBuilder) -> Result<Challenged, SignInFailure> {
@@ -254,11 +250,7 @@ async fn a_name_that_the_rule_refuses_is_neither_asked_for_nor_connected_to() {
 #[tokio::test]
 async fn a_server_that_asks_for_nothing_is_taken_only_where_that_is_allowed() {
     let lab = broken_edge(SipFault::Unchallenged.into()).start().await.unwrap();
-    let transport = RustlsTransport::with_roots([lab.roots().to_vec().into()]).unwrap();
-    let client =
-        Client::builder(HickoryResolver::with_servers([lab.dns()]), lab.transport(transport))
-            .allow_unauthenticated(true)
-            .build();
+    let client = lab.client().allow_unauthenticated(true).build();
     let challenged = client.challenge(&address()).await.unwrap();
     assert_eq!(challenged.answer, Answer::Unauthenticated);
 }
