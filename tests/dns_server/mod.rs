@@ -1,6 +1,7 @@
 //! A DNS server on loopback, UDP and TCP, that says what a test tells it to say; and the one
 //! question that most tests ask it.
 #![allow(dead_code, reason = "each test file uses its part")]
+#![expect(clippy::disallowed_methods, reason = "a server listens")]
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
