@@ -4,8 +4,9 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use super::answer::{Answer, ConnectFailure, LookupFailure, SrvAnswer};
+use super::candidate::{Dialled, Rank};
 use super::endpoint::{Endpoint, Family};
-use super::facts::{Dialled, Lookup, Rank};
+use super::lookup::Lookup;
 use super::order::{Protocol, SearchOrder};
 use super::plan::DiscoveryPlan;
 use super::search::ClearText;
