@@ -39,7 +39,7 @@ use crate::transport::{Connection, Transport};
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Client {
     settings: Arc<Settings>,
 }
@@ -57,6 +57,7 @@ struct Settings {
 }
 
 /// The settings of a [`Client`].
+#[derive(Debug)]
 #[must_use]
 pub struct ClientBuilder {
     settings: Settings,
@@ -388,16 +389,8 @@ impl ClientBuilder {
     }
 }
 
-impl fmt::Debug for Client {
+impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").field("search", &self.settings.search).finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for ClientBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClientBuilder")
-            .field("search", &self.settings.search)
-            .finish_non_exhaustive()
+        f.debug_struct("Settings").field("search", &self.search).finish_non_exhaustive()
     }
 }

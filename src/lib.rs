@@ -111,3 +111,8 @@ pub use resolver::Resolver;
 pub use text::WireText;
 #[cfg(feature = "driver")]
 pub use transport::{Connection, ConnectionFacts, TlsFacts, Transport};
+
+/// The README's example compiles.
+#[cfg(all(doctest, feature = "net"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -10,8 +10,11 @@ use std::path::{Path, PathBuf};
 
 type Body = fn(&[u8]);
 
-const TARGETS: [(&str, Body); 2] =
-    [("address", fuzz_bodies::address), ("name_rule", fuzz_bodies::name_rule)];
+const TARGETS: [(&str, Body); 3] = [
+    ("address", fuzz_bodies::address),
+    ("name_rule", fuzz_bodies::name_rule),
+    ("register_answer", fuzz_bodies::register_answer),
+];
 
 #[test]
 fn every_kept_input_holds() {

@@ -299,20 +299,34 @@ impl fmt::Display for SearchOrder {
 mod tests {
     use super::*;
 
-    /// [seed, article 1] and the ruling on ports, written out.
+    /// Each preset as its source has it, written out; the ports as the field uses them.
     #[test]
-    fn the_default_order_prints_as_its_table() {
-        assert_eq!(
-            SearchOrder::COMMUNICATOR.to_string(),
-            "communicator\n\
-             srv   tls  _sipinternaltls._tcp\n\
-             srv   tcp  _sipinternal._tcp\n\
-             srv   tls  _sip._tls\n\
-             host  tls  sipinternal 5061\n\
-             host  tcp  sipinternal 5060\n\
-             host  tls  sipexternal 443\n\
-             host  tls  sipexternal 5061"
-        );
+    fn every_preset_prints_as_its_table() {
+        let tables = [
+            "communicator: srv tls _sipinternaltls._tcp, srv tcp _sipinternal._tcp, srv tls _sip._tls, \
+             host tls sipinternal 5061, host tcp sipinternal 5060, \
+             host tls sipexternal 443, host tls sipexternal 5061",
+            "communicator-2007: srv tls _sipinternaltls._tcp, srv tcp _sipinternal._tcp, \
+             srv tls _sip._tls, srv tcp _sip._tcp, \
+             host tls sip 5061, host tls sip 443, host tcp sip 5060, \
+             host tls sipinternal 5061, host tcp sipinternal 5060",
+            "communicator-2007-r2: srv tls _sipinternaltls._tcp, srv tcp _sipinternal._tcp, \
+             srv tls _sip._tls, host tls sipinternal 5061, host tcp sipinternal 5060, \
+             host tls sip 5061, host tls sip 443, host tcp sip 5060, \
+             host tls sipexternal 443, host tls sipexternal 5061",
+            "phone-edition-r2: srv tls _sipinternaltls._tcp, srv tls _sip._tls, \
+             srv tcp _sipinternal._tcp, host tls sipinternal 5061, host tls sipinternal 443, \
+             host tls sip 5061, host tls sip 443, host tls sipexternal 5061, host tls sipexternal 443",
+            "skype-for-business: srv tls _sipinternaltls._tcp, srv tls _sip._tls, \
+             host tls sipinternal 5061, host tls sip 5061, host tls sip 443, \
+             host tls sipexternal 443, host tls sipexternal 5061",
+        ];
+        for (order, table) in SearchOrder::PRESETS.iter().zip(tables) {
+            let printed = order.to_string();
+            let words: Vec<_> = printed.split_whitespace().collect();
+            assert_eq!(words.join(" "), table.replacen(':', "", 1).replace(',', ""));
+            assert_eq!(printed.lines().count(), table.split(',').count() + 1);
+        }
     }
 
     #[test]
