@@ -5,6 +5,9 @@
 #[path = "common/world.rs"]
 mod world;
 
+#[path = "common/walk.rs"]
+mod walk;
+
 #[path = "common/zones.rs"]
 mod zones;
 
@@ -22,6 +25,24 @@ mod order;
 
 #[path = "laws/loops.rs"]
 mod loops;
+
+#[path = "laws/scene.rs"]
+mod scene;
+
+#[path = "laws/pace.rs"]
+mod pace;
+
+#[path = "laws/rulings.rs"]
+mod rulings;
+
+#[path = "laws/answers.rs"]
+mod answers;
+
+#[path = "laws/limits.rs"]
+mod limits;
+
+#[path = "laws/adoption.rs"]
+mod adoption;
 
 #[path = "laws/trust.rs"]
 mod trust;

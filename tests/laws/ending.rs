@@ -7,7 +7,8 @@ use proptest::prelude::*;
 use sip_signin::discovery::{Pace, STEP_LIMIT, Seed};
 
 use super::runner::law;
-use crate::world::{After, Deed, Manners, Run, World};
+use crate::walk::{Deed, Run};
+use crate::world::{After, Manners, World};
 use crate::zones::{Kind, any_searches, searches, worlds};
 
 fn asked(run: &Run) -> usize {
@@ -42,8 +43,8 @@ fn law_1_neither_idle_polls_nor_a_clock_that_goes_back_change_a_step() {
         let nervous = World { manners, ..world };
         let steady = steady.run(&settings.search(), Seed(seed));
         let nervous = nervous.run(&settings.search(), Seed(seed));
+        // Not the trace: a time-out that matters to no step is noticed at the next poll.
         assert_eq!(steady.log, nervous.log);
-        assert_eq!(steady.trace, nervous.trace);
         tally.note("connected", !steady.adopted().is_empty());
         tally.note("fidgeted", nervous.polls > steady.polls);
     });

@@ -7,7 +7,8 @@ use sip_signin::discovery::{Cause, Pace, Seed};
 
 use super::runner::law;
 use crate::oracle::{Rank, sign_in};
-use crate::world::{After, Deed, Manners, Run, World};
+use crate::walk::{Deed, Run};
+use crate::world::{After, Manners, World};
 use crate::zones::{Kind, any_searches, worlds};
 
 fn rank(cause: &Cause) -> Rank {

@@ -9,7 +9,8 @@ use sip_signin::{HostNamePolicy, Origin};
 
 use crate::oracle::admits;
 use crate::runner::law;
-use crate::world::{DOMAIN, Deed, Lead, Run, Said, World, at};
+use crate::walk::{Deed, Run, Said};
+use crate::world::{DOMAIN, Lead, World, at};
 use crate::zones::{Kind, Settings, any_searches, manuals, searches, worlds};
 
 fn built(settings: &Settings) -> BTreeSet<String> {
