@@ -74,6 +74,22 @@ fn a_late_driver_is_believed_its_times() {
     assert!(printed.contains("+311.000001ms > connected"), "{printed}");
 }
 
+/// What `docs/transcripts.md` quotes stands so in a transcript.
+#[test]
+fn the_page_quotes_transcripts() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/transcripts.md");
+    let page = fs::read_to_string(page).unwrap();
+    let quoted: Vec<&str> = page
+        .split("```text\n")
+        .skip(1)
+        .filter_map(|rest| Some(rest.split_once("```")?.0))
+        .collect();
+    assert_eq!(quoted.len(), 2);
+    for quote in quoted {
+        assert!(transcripts().iter().any(|(_, text)| text.contains(quote)), "{quote}");
+    }
+}
+
 /// Each rule that the dialogues carry is named in the first line of at least one of them. The other
 /// rulings are not the plan's: P4 and the rest of A are laws and other machines.
 #[test]
@@ -220,6 +236,33 @@ fn the_fuzzers_seeds_hold() {
     for path in files("fuzz/corpus/plan") {
         fuzz_plan::plan(&fs::read(path).unwrap());
     }
+}
+
+/// R14: 512 steps end a search; a transcript of it would be a book.
+#[test]
+fn a_search_takes_so_many_steps_and_no_more() {
+    let records: Vec<String> =
+        (1..=32).map(|port| format!("0 0 {port} pool.contoso.com")).collect();
+    let addresses: Vec<String> = (1..=16).map(|last| format!("10.0.0.{last}")).collect();
+    let mut text = "address sip:jeremy@contoso.com\npace one-at-a-time\n".to_owned();
+    for service in ["_sipinternaltls._tcp", "_sip._tls"] {
+        text += &format!("> srv {service}.contoso.com\n");
+    }
+    text += &format!("< srv _sipinternaltls._tcp.contoso.com {}\n", records.join(", "));
+    text += "> aaaa pool.contoso.com\n> a pool.contoso.com\n";
+    text += "< aaaa pool.contoso.com absent\n";
+    text += &format!("< a pool.contoso.com {}\n", addresses.join(", "));
+    // Two SRV questions and two of addresses leave 508 connects: 31 ports, and 12 of the last 16.
+    for step in 0..508 {
+        let (port, last) = (step / 16 + 1, step % 16 + 1);
+        let connect = format!("connect tls pool.contoso.com:{port} 10.0.0.{last}");
+        text += &format!("> {connect}\n< {connect} refused\n");
+    }
+    text += "  stop a search takes 512 steps\n> exhausted\n";
+    text += "  because tls pool.contoso.com:1 could not be connected to: refused\n";
+    let read: Transcript = text.parse().unwrap_or_else(|e| panic!("{e}"));
+    play(&read, Driver::Prompt)
+        .unwrap_or_else(|e| panic!("line {}: {}, {}", e.line, e.expected, e.came));
 }
 
 /// Law 12: whatever happened in whatever world, the printed trace read back and played prints the
