@@ -1,17 +1,63 @@
-//! stub
+//! From a SIP address to a verified connection to the right server, the way Office Communicator
+//! does it, with every step explained.
+//!
+//! Sign-in is a story of four questions; the modules below tell it in that order, and each uses
+//! only those above it.
+//!
+//! - *Who?* [`SipAddress`]: the only thing the user must tell us.
+//! - *Where?* [`HostNamePolicy`] says whom to trust; [`discovery`] holds the plan, a pure machine
+//!   that says what to look up and whom to connect to, and why.
+//! - *May I come in?* [`sip`]: the first REGISTER, and the challenge that answers it.
+//! - *By what road?* [`Resolver`] and [`Transport`] are the doors that a caller may replace;
+//!   [`Client`] drives the machines through them; [`net`] has doors ready made.
+//!
+//! A sign-in's first half in a few lines:
+//!
+//! ```no_run
+//! # #[cfg(feature = "net")]
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use sip_signin::Client;
+//!
+//! let client = Client::system()?;
+//! match client.challenge(&"sip:jeremy@contoso.com".parse()?).await {
+//!     Ok(challenged) => println!("{}{:?}", challenged.trace, challenged.answer),
+//!     Err(failure) => println!("{}{failure}", failure.trace()),
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Without the runtime: [`discovery::DiscoveryPlan`] needs neither async nor sockets nor a clock of
+//! its own. The feature [`lab`] starts a whole deployment on loopback to test against.
+//!
+//! | feature | what it brings |
+//! |---|---|
+//! | none | the pure machines: names, policy, [`discovery`], [`sip`] |
+//! | `driver` | the doors and the [`Client`]: async-trait, tokio's timers |
+//! | `net` (default) | [`net`]: hickory for DNS, rustls for TLS with ring and the platform's verifier |
+//! | `idna` (default) | internationalised domains in what a person types |
+//! | `hickory`, `rustls`, `ring`, `aws-lc-rs`, `platform-verifier` | the parts of `net` |
+//! | `serde` | traces serialise |
+//! | `lab` | a whole Communicator deployment on loopback |
 #![cfg_attr(
     not(test),
     warn(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic,
-        clippy::indexing_slicing,
-        clippy::string_slice,
         clippy::arithmetic_side_effects,
-        clippy::unreachable
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::print_stderr,
+        clippy::print_stdout,
+        clippy::string_slice,
+        clippy::unreachable,
+        clippy::unwrap_used
     )
 )]
 #![warn(missing_docs, unreachable_pub)]
+#![cfg_attr(
+    not(all(feature = "driver", feature = "hickory", feature = "rustls", feature = "lab")),
+    allow(rustdoc::broken_intra_doc_links)
+)]
 
 mod text;
 
@@ -23,17 +69,50 @@ mod policy;
 
 pub mod discovery;
 
+pub mod sip;
+
+#[cfg(feature = "driver")]
+mod random;
+
 #[cfg(feature = "driver")]
 mod resolver;
 
 #[cfg(feature = "driver")]
 mod transport;
 
+#[cfg(feature = "driver")]
+mod channel;
+
+#[cfg(feature = "driver")]
+mod failure;
+
+#[cfg(feature = "driver")]
+mod client;
+
+#[cfg(any(feature = "hickory", feature = "rustls"))]
+pub mod net;
+
+#[cfg(feature = "lab")]
+pub mod lab;
+
 pub use address::{AddressError, AddressErrorKind, SipAddress};
+#[cfg(feature = "driver")]
+pub use channel::{Channel, ChannelError};
+#[cfg(feature = "driver")]
+pub use client::{Challenged, Client, ClientBuilder};
+#[cfg(feature = "driver")]
+pub use failure::{SignInFailure, SignInFailureKind};
 pub use name::{Host, HostName, NameError, NameErrorKind, SrvName};
 pub use policy::{HostNamePolicy, NameRule, Origin, Refusal, TrustedHost};
+#[cfg(feature = "driver")]
+pub use random::{Random, RandomError, SystemRandom};
 #[cfg(feature = "driver")]
 pub use resolver::Resolver;
 pub use text::WireText;
 #[cfg(feature = "driver")]
 pub use transport::{Connection, ConnectionFacts, TlsFacts, Transport};
+
+/// The README's example compiles.
+#[cfg(all(doctest, feature = "net"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

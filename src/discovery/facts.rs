@@ -6,156 +6,12 @@
 use std::net::IpAddr;
 use std::time::Instant;
 
+use super::candidate::{Candidate, Dial, Dialled, Owner, Rank, Standing};
 use super::endpoint::{Endpoint, Family};
+use super::lookup::{KnownHost, Lookup, Question};
 use super::order::Protocol;
 use super::{ADDRESS_LIMIT, TARGET_LIMIT};
-use crate::name::SrvName;
 use crate::policy::TrustedHost;
-
-/// Where one lookup stands.
-#[derive(Clone, Debug)]
-pub(super) enum Lookup {
-    Unasked,
-    Open { since: Instant, until: Instant },
-    Absent,
-    Failed(super::LookupFailure),
-    Found,
-}
-
-impl Lookup {
-    pub(super) fn is_done(&self) -> bool {
-        matches!(self, Self::Absent | Self::Failed(_) | Self::Found)
-    }
-
-    pub(super) fn open_since(&self) -> Option<Instant> {
-        match self {
-            Self::Open { since, .. } => Some(*since),
-            _ => None,
-        }
-    }
-
-    /// When it is given up, if it is open.
-    pub(super) fn open_until(&self) -> Option<Instant> {
-        match self {
-            Self::Open { until, .. } => Some(*until),
-            _ => None,
-        }
-    }
-
-    pub(super) fn is_overdue(&self, now: Instant) -> bool {
-        self.open_until().is_some_and(|until| until <= now)
-    }
-
-    /// Forgets that it was asked; an answer that came is kept.
-    fn forget(&mut self) {
-        if self.open_since().is_some() {
-            *self = Self::Unasked;
-        }
-    }
-}
-
-/// One SRV question of the order.
-#[derive(Debug)]
-pub(super) struct Question {
-    pub(super) row: usize,
-    pub(super) protocol: Protocol,
-    pub(super) name: SrvName,
-    pub(super) lookup: Lookup,
-    /// How many records of its answer count towards the limit of targets.
-    pub(super) listed: usize,
-}
-
-/// Whose an address is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Owner {
-    /// It came with the SRV answer that ranks this candidate, and is for no other.
-    Candidate(usize),
-    /// The lookups of this host found it.
-    Host(usize),
-}
-
-/// One host that may be connected to, shared by all candidates that need it.
-#[derive(Debug)]
-pub(super) struct KnownHost {
-    pub(super) host: TrustedHost,
-    pub(super) v6: Lookup,
-    pub(super) v4: Lookup,
-    /// When the first IPv4 address came.
-    pub(super) v4_since: Option<Instant>,
-}
-
-impl KnownHost {
-    pub(super) fn lookup(&mut self, family: Family) -> &mut Lookup {
-        match family {
-            Family::V6 => &mut self.v6,
-            Family::V4 => &mut self.v4,
-        }
-    }
-
-    fn open_since(&self) -> Option<Instant> {
-        let (v6, v4) = (self.v6.open_since(), self.v4.open_since());
-        v6.into_iter().chain(v4).min()
-    }
-}
-
-/// A place in the order of candidates: TLS before TCP, then the row, then the place in the answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Rank {
-    pub(super) protocol: Protocol,
-    pub(super) row: usize,
-    pub(super) place: usize,
-}
-
-/// One protocol, host and port.
-#[derive(Debug)]
-pub(super) struct Candidate {
-    pub(super) endpoint: Endpoint,
-    pub(super) host: usize,
-    pub(super) rank: Rank,
-    pub(super) from_srv: bool,
-    /// It was adopted once; it is never offered again.
-    pub(super) spent: bool,
-    /// Its first dial since the last adoption.
-    pub(super) opened: Option<Instant>,
-    /// Its latest dial.
-    pub(super) last_dial: Option<Instant>,
-}
-
-/// One connect.
-#[derive(Debug)]
-pub(super) struct Dial<C> {
-    pub(super) candidate: usize,
-    pub(super) address: IpAddr,
-    pub(super) since: Instant,
-    pub(super) until: Instant,
-    pub(super) state: Dialled<C>,
-}
-
-#[derive(Debug)]
-pub(super) enum Dialled<C> {
-    Open,
-    Ready { connection: C, after: std::time::Duration },
-    Failed,
-}
-
-impl<C> Dial<C> {
-    pub(super) fn is_open(&self) -> bool {
-        matches!(self.state, Dialled::Open)
-    }
-}
-
-/// How a candidate stands, in the eyes of the others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
-    /// It failed, or was adopted before.
-    Settled,
-    /// It has a connection, by this dial.
-    Ready(usize),
-    /// It is being dialled or resolved: since its first dial, or else since its host was asked for.
-    Open(Instant),
-    /// It could be dialled, or its host asked for, and neither is under way.
-    Waiting,
-}
 
 /// The books of a plan.
 #[derive(Debug)]
@@ -314,7 +170,7 @@ impl<C> Facts<C> {
             let half_asked = host.v6.open_since().is_some() || host.v6.is_done();
             let address_left =
                 self.next_address(at, candidate).is_some() || self.dials_of(at).any(Dial::is_open);
-            if let Some(family) = unasked(host).filter(|_| half_asked || !address_left) {
+            if let Some(family) = host.unasked().filter(|_| half_asked || !address_left) {
                 return Some((candidate.host, family));
             }
         }
@@ -350,8 +206,7 @@ impl<C> Facts<C> {
     /// SRV questions that can still change which candidate comes next.
     pub(super) fn open_questions(&self) -> impl Iterator<Item = (&Question, Instant)> {
         let matters = |q: &&Question| q.protocol == Protocol::Tls || !self.no_clear_text;
-        let open = |q| Question::open(q);
-        self.questions.iter().filter(matters).filter_map(open)
+        self.questions.iter().filter(matters).filter_map(Question::open)
     }
 
     pub(super) fn dials_of(&self, candidate: usize) -> impl Iterator<Item = &Dial<C>> {
@@ -381,7 +236,7 @@ impl<C> Facts<C> {
                 Standing::Open(since)
             }
             _ if self.next_address(at, candidate).is_some() => Standing::Waiting,
-            _ if unasked(host).is_some() => Standing::Waiting,
+            _ if host.unasked().is_some() => Standing::Waiting,
             _ => Standing::Settled,
         }
     }
@@ -407,29 +262,11 @@ impl<C> Facts<C> {
     /// and failures, are kept.
     pub(super) fn forget_open(&mut self) {
         self.questions.iter_mut().for_each(|q| q.lookup.forget());
-        for host in &mut self.hosts {
-            host.v6.forget();
-            host.v4.forget();
-        }
+        self.hosts.iter_mut().for_each(KnownHost::forget_open);
         self.dials.retain(|dial| matches!(dial.state, Dialled::Failed));
         for candidate in &mut self.candidates {
             candidate.opened = None;
             candidate.last_dial = None;
         }
-    }
-}
-
-impl Question {
-    fn open(&self) -> Option<(&Self, Instant)> {
-        self.lookup.open_since().map(|since| (self, since))
-    }
-}
-
-/// The family of this host to ask for next.
-fn unasked(host: &KnownHost) -> Option<Family> {
-    match (&host.v6, &host.v4) {
-        (Lookup::Unasked, _) => Some(Family::V6),
-        (_, Lookup::Unasked) => Some(Family::V4),
-        _ => None,
     }
 }

@@ -4,8 +4,9 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use super::answer::{Answer, ConnectFailure, LookupFailure, SrvAnswer};
+use super::candidate::{Dialled, Rank};
 use super::endpoint::{Endpoint, Family};
-use super::facts::{Dialled, Lookup, Rank};
+use super::lookup::Lookup;
 use super::order::{Protocol, SearchOrder};
 use super::plan::DiscoveryPlan;
 use super::search::ClearText;
@@ -32,11 +33,7 @@ impl<C> DiscoveryPlan<C> {
                 order_srv(&mut answer.records, self.trace.seed().draws(row));
                 let line = self.trace.events.len();
                 self.take_records(at, &answer);
-                self.log(Entry::AnsweredSrv(name, Ok(Answer::Found(answer))));
-                // The answer stands above what was concluded from it.
-                if let Some(lines) = self.trace.events.get_mut(line..) {
-                    lines.rotate_right(1);
-                }
+                self.log_above(line, Entry::AnsweredSrv(name, Ok(Answer::Found(answer))));
             }
             Ok(Answer::Found(_)) => {
                 question.lookup = Lookup::Failed(LookupFailure::Malformed);
@@ -114,12 +111,13 @@ impl<C> DiscoveryPlan<C> {
             Ok(Answer::Absent(_)) => Lookup::Absent,
             Err(failure) => Lookup::Failed(failure.clone()),
         };
-        self.log(Entry::AnsweredHost(host, family, learned.clone()));
+        let line = self.trace.events.len();
         if let Ok(Answer::Found(addresses)) = &learned {
             let found = addresses.iter().filter(fits).copied();
             let left_out = self.facts.learn_addresses(at, found, now);
             self.leave_out(left_out, LimitedThing::Addresses);
         }
+        self.log_above(line, Entry::AnsweredHost(host, family, learned));
         self.conclude_host(at);
     }
 
@@ -208,6 +206,14 @@ impl<C> DiscoveryPlan<C> {
                 let overdue = Overdue::Connect(candidate.endpoint.clone(), address);
                 self.conclude(Conclusion::TimedOut(overdue));
             }
+        }
+    }
+
+    /// An answer stands above what was concluded from it.
+    fn log_above(&mut self, line: usize, entry: Entry) {
+        self.log(entry);
+        if let Some(lines) = self.trace.events.get_mut(line..) {
+            lines.rotate_right(1);
         }
     }
 

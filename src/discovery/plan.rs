@@ -5,10 +5,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::STEP_LIMIT;
-use super::facts::{Dial, Dialled, Facts, Lookup, Question, Rank, Standing};
+use super::candidate::{Dial, Dialled, Rank, Standing};
+use super::facts::Facts;
+use super::lookup::{Lookup, Question};
+use super::manual::{ManualServer, ManualServers};
 use super::order::{Protocol, Row, SearchOrder};
 use super::race::{Wake, later};
-use super::search::{ClearText, ManualServer, ManualServers, Place, Search};
+use super::search::{ClearText, Place, Search};
 use super::srv::Seed;
 use super::step::{Connect, Connected, LookupHost, LookupSrv, Outcome, Step, Ticket, Token, What};
 use super::trace::{Conclusion, Entry, Event, Trace};

@@ -4,7 +4,9 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use super::CONNECT_LIMIT;
-use super::facts::{Candidate, Dialled, Facts, Lookup, Owner, Standing};
+use super::candidate::{Candidate, Dialled, Owner, Standing};
+use super::facts::Facts;
+use super::lookup::Lookup;
 use super::order::Protocol;
 use super::pace::Pace;
 

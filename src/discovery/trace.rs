@@ -155,19 +155,27 @@ impl Trace {
     }
 }
 
+/// Exact and made to be read back, at its end the cause; with `{:#}` made to be read: times in whole
+/// milliseconds, in a column of their own, no seed and no cause.
 impl fmt::Display for Trace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "address  {}\n{}", self.address, self.search)?;
-        if self.seed != Seed::default() {
+        if self.seed != Seed::default() && !f.alternate() {
             writeln!(f, "seed     {}", self.seed.0)?;
         }
         let mut last = Duration::ZERO;
-        for event in &self.events {
-            if event.at != last {
-                write!(f, "+{} ", Millis(event.at))?;
-                last = event.at;
+        for Event { at, entry } in &self.events {
+            if f.alternate() {
+                writeln!(f, "{:>6} ms  {entry}", at.as_millis())?;
+            } else if *at == last {
+                writeln!(f, "{entry}")?;
+            } else {
+                writeln!(f, "+{} {entry}", Millis(*at))?;
             }
-            writeln!(f, "{}", event.entry)?;
+            last = *at;
+            if *entry == Entry::Exhausted && !f.alternate() {
+                writeln!(f, "  because  {}", self.cause())?;
+            }
         }
         Ok(())
     }
@@ -243,7 +251,7 @@ impl fmt::Display for Conclusion {
                 write!(f, "left out {count} beyond the limit of {limit} {what}")
             }
             Self::NoClearText(endpoint) => {
-                write!(f, "tls only {endpoint} is a tls server: clear text is not tried")
+                write!(f, "tls only {endpoint} may speak tls: clear text is not tried")
             }
             Self::NoHostRows(name, failure) => {
                 write!(f, "no hosts {name}   {failure}, which is not absence")

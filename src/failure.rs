@@ -1,0 +1,119 @@
+//! Why a sign-in failed: whose fault, then what, then what to do.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::discovery::{Cause, Endpoint, Fault, Trace};
+use crate::random::RandomError;
+use crate::sip::{Contact, RegisterError, ServerRefusal};
+
+/// Why a sign-in failed, with the whole story of it.
+///
+/// `Display` is one line for a log: whose fault, what, and what to do. The trace tells everything
+/// that was asked, answered, refused and tried.
+#[derive(Clone, Debug, thiserror::Error)]
+pub struct SignInFailure {
+    kind: Box<SignInFailureKind>,
+    trace: Box<Trace>,
+}
+
+/// What went wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SignInFailureKind {
+    /// No server is left to try.
+    NoServer {
+        /// The most telling reason.
+        cause: Cause,
+        /// What the servers said that were reached, in that order.
+        refusals: Vec<(Endpoint, ServerRefusal)>,
+    },
+    /// The system gives no random bytes, without which no message may be sent.
+    NoRandom(RandomError),
+    /// A server sent us elsewhere before it asked who we are.
+    Redirected(Endpoint, Vec<Contact>),
+    /// A server refused, and every other one would do the same.
+    Refused(Endpoint, ServerRefusal),
+    /// A server let us in without asking who we are, which the caller does not allow.
+    Unauthenticated(Endpoint),
+    /// The caller's settings cannot stand in a REGISTER.
+    Unwritable(RegisterError),
+}
+
+impl SignInFailure {
+    pub(crate) fn new(kind: SignInFailureKind, trace: Trace) -> Self {
+        Self { kind: Box::new(kind), trace: Box::new(trace) }
+    }
+
+    /// What went wrong.
+    pub fn kind(&self) -> &SignInFailureKind {
+        &self.kind
+    }
+
+    /// Everything that was asked, answered, refused and tried.
+    pub fn trace(&self) -> &Trace {
+        &self.trace
+    }
+
+    /// Whose fault it is, as far as a client can tell.
+    pub fn fault(&self) -> Fault {
+        use SignInFailureKind as Kind;
+        match &*self.kind {
+            Kind::NoServer { cause, .. } => cause.fault(),
+            Kind::NoRandom(_) => Fault::Machine,
+            Kind::Redirected(..) | Kind::Refused(..) | Kind::Unauthenticated(_) => Fault::Server,
+            Kind::Unwritable(_) => Fault::Input,
+        }
+    }
+
+    /// What to do about it, in a sentence.
+    pub fn advice(&self) -> &'static str {
+        use SignInFailureKind as Kind;
+        match &*self.kind {
+            Kind::NoServer { cause, .. } => cause.advice(),
+            Kind::NoRandom(_) => "see to the random number source of this machine",
+            Kind::Redirected(..) => {
+                "this server redirects before it authenticates: ask its administrator"
+            }
+            Kind::Refused(..) => "ask the server's administrator, with the server's answer in hand",
+            Kind::Unauthenticated(_) => {
+                "have the server authenticate its users, or allow unauthenticated servers"
+            }
+            Kind::Unwritable(_) => "correct the setting",
+        }
+    }
+
+    /// How long the servers asked to be left alone, at the longest.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match &*self.kind {
+            SignInFailureKind::NoServer { refusals, .. } => {
+                refusals.iter().filter_map(|(_, refusal)| refusal.retry_after).max()
+            }
+            SignInFailureKind::Refused(_, refusal) => refusal.retry_after,
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for SignInFailureKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoServer { cause, .. } => cause.fmt(f),
+            Self::NoRandom(error) => error.fmt(f),
+            Self::Redirected(endpoint, _) => {
+                write!(f, "{endpoint} redirected before it asked for credentials")
+            }
+            Self::Refused(endpoint, refusal) => write!(f, "{endpoint} refused: {refusal}"),
+            Self::Unauthenticated(endpoint) => {
+                write!(f, "{endpoint} let us in without asking who we are")
+            }
+            Self::Unwritable(error) => error.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for SignInFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}; {}", self.fault(), self.kind, self.advice())
+    }
+}

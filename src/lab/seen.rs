@@ -1,0 +1,165 @@
+//! What the servers saw: proof of what a client sent, and of what it never sent.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// One connection, as the server saw it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Seen {
+    /// The host of the server.
+    pub host: String,
+    /// The published address that the connection was meant for.
+    pub address: SocketAddr,
+    /// The name in the client's SNI extension, when a handshake was completed.
+    pub server_name: Option<String>,
+    /// Whether a TLS handshake was completed, which a client does only after it has accepted the
+    /// certificate.
+    pub handshake: bool,
+    /// What came, as it was on the wire: the first [`Seen::LIMIT`] bytes.
+    pub wire: Vec<u8>,
+    /// What came as text of SIP, deciphered where TLS was spoken: the first [`Seen::LIMIT`] bytes.
+    pub sip: Vec<u8>,
+    /// Whether the connection is over.
+    pub closed: bool,
+}
+
+impl Seen {
+    /// How many bytes of each kind are kept.
+    pub const LIMIT: usize = 64 * 1024;
+
+    /// Whether the client sent anything that was not TLS.
+    pub fn in_clear(&self) -> bool {
+        // RFC 8446 section 5.1: a record begins with its type; the first one of a client is a
+        // handshake record, 22.
+        self.wire.first().is_some_and(|&first| first != 22)
+    }
+}
+
+/// A list that the lab's tasks write and the caller reads.
+pub(super) struct Log<T>(Arc<Mutex<Vec<T>>>);
+
+impl<T> Clone for Log<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T> Default for Log<T> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+
+impl<T: Clone> Log<T> {
+    pub(super) fn all(&self) -> Vec<T> {
+        self.lock().clone()
+    }
+
+    /// Adds an entry and says where it stands.
+    pub(super) fn push(&self, entry: T) -> usize {
+        let mut entries = self.lock();
+        entries.push(entry);
+        entries.len().saturating_sub(1)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<T>> {
+        // A list of whole entries has no state that a panic could have left half-changed.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One connection being written down; dropping it writes down the end.
+pub(super) struct Note {
+    log: Log<Seen>,
+    at: usize,
+}
+
+impl Note {
+    /// Begins to write down a new connection.
+    pub(super) fn new(log: &Log<Seen>, host: &str, address: SocketAddr) -> Self {
+        let at = log.push(Seen {
+            host: host.into(),
+            address,
+            server_name: None,
+            handshake: false,
+            wire: Vec::new(),
+            sip: Vec::new(),
+            closed: false,
+        });
+        Self { log: log.clone(), at }
+    }
+
+    pub(super) fn handshake(&self, server_name: Option<&str>) {
+        self.change(|seen| {
+            seen.handshake = true;
+            seen.server_name = server_name.map(Into::into);
+        });
+    }
+
+    pub(super) fn sip(&self, bytes: &[u8]) {
+        self.change(|seen| keep(&mut seen.sip, bytes));
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Seen)) {
+        if let Some(seen) = self.log.lock().get_mut(self.at) {
+            change(seen);
+        }
+    }
+}
+
+impl Drop for Note {
+    fn drop(&mut self) {
+        self.change(|seen| seen.closed = true);
+    }
+}
+
+fn keep(kept: &mut Vec<u8>, bytes: &[u8]) {
+    let room = Seen::LIMIT.saturating_sub(kept.len());
+    kept.extend(bytes.iter().take(room));
+}
+
+/// A stream whose incoming bytes are written down as they are on the wire.
+pub(super) struct Tap<'a, S> {
+    pub(super) stream: S,
+    pub(super) note: &'a Note,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Tap<'_, S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        let came = buf.filled().get(before..).unwrap_or_default();
+        if !came.is_empty() {
+            self.note.change(|seen| keep(&mut seen.wire, came));
+        }
+        read
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Tap<'_, S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,42 @@
+//! The door to chance: what must not be guessed.
+//!
+//! The other source of chance is the [`Seed`](crate::discovery::Seed), which only spreads clients
+//! over servers and may be guessed.
+
+use std::fmt::Write;
+
+/// Gives bytes that nobody can guess: for Call-IDs, tags, nonces and keys.
+pub trait Random: Send + Sync {
+    /// Fills `bytes`.
+    ///
+    /// # Errors
+    /// [`RandomError`] when there is no such source; then nothing is sent.
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), RandomError>;
+}
+
+/// The operating system's source.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemRandom;
+
+impl Random for SystemRandom {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), RandomError> {
+        getrandom::fill(bytes).map_err(|_| RandomError)
+    }
+}
+
+/// The source of chance failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the system gives no random bytes")]
+pub struct RandomError;
+
+/// `N` random bytes in hexadecimal.
+pub(crate) fn hex<const N: usize>(random: &dyn Random) -> Result<String, RandomError> {
+    let mut bytes = [0; N];
+    random.fill(&mut bytes)?;
+    let mut text = String::new();
+    for byte in bytes {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    Ok(text)
+}

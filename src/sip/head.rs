@@ -1,0 +1,431 @@
+//! Where things are in the head of a message: one pass over the bytes, resumable anywhere.
+//!
+//! The grammar is RFC 3261 section 25.1 and nothing beside it. What two readers could take in two
+//! ways (a bare CR or LF, an odd space in front of a colon, two Content-Lengths) is an error: that
+//! is how messages are smuggled. Decided by RFC 3261 section 7: the start line, each header line
+//! and the empty line "MUST be terminated by a carriage-return line-feed sequence".
+
+use std::ops::Range;
+
+use super::limits::{FramingError, FramingErrorKind, Limits};
+use crate::text::WireText;
+
+/// One header field: where its name and its value are, without the white space around them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Field {
+    pub(super) name: Range<usize>,
+    pub(super) value: Range<usize>,
+}
+
+/// The start line: where its parts are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Start {
+    Request { method: Range<usize>, uri: Range<usize> },
+    Response { status: u16, reason: Range<usize> },
+}
+
+/// What is known of a head so far.
+#[derive(Debug, Default)]
+pub(super) struct Head {
+    pub(super) start: Option<Start>,
+    pub(super) fields: Vec<Field>,
+    /// Where the unfinished line begins.
+    line: usize,
+    /// How far nothing was found that ends or spoils it.
+    scanned: usize,
+    /// Whether that line was seen to hold a byte outside ASCII.
+    non_ascii: bool,
+    /// Where the header lines begin.
+    headers: usize,
+}
+
+impl Head {
+    /// What an ordinary 401 holds, so that its fields are one allocation.
+    const USUAL_FIELDS: usize = 16;
+
+    /// Reads on in a message whose first bytes are `bytes`, where the last call stopped.
+    ///
+    /// Gives where the body begins once the empty line is there; then the head is complete.
+    pub(super) fn read(&mut self, bytes: &[u8]) -> Result<Option<usize>, FramingError> {
+        self.lines(bytes).map_err(|kind| {
+            let line = bytes.get(self.line..self.scanned).unwrap_or_default();
+            FramingError { kind, line: Some(WireText::from_bytes(line)) }
+        })
+    }
+
+    fn lines(&mut self, bytes: &[u8]) -> Result<Option<usize>, FramingErrorKind> {
+        while let Some(end) = self.line_end(bytes)? {
+            let next = end.saturating_add(2);
+            let line = self.line..end;
+            let text = bytes.get(line.clone()).unwrap_or_default();
+            if self.non_ascii && std::str::from_utf8(text).is_err() {
+                return Err(FramingErrorKind::NotUtf8);
+            }
+            match text.first() {
+                _ if self.start.is_none() => {
+                    self.start = Some(start_line(line, text)?);
+                    self.fields.reserve(Self::USUAL_FIELDS);
+                    self.headers = next;
+                }
+                None => return Ok(Some(next)),
+                Some(b' ' | b'\t') => self.fold(line, text, bytes)?,
+                Some(_) => self.field(line, text)?,
+            }
+            if next.saturating_sub(self.headers) > Limits::HEADER_BYTES {
+                return Err(FramingErrorKind::HeadersTooLong);
+            }
+            self.line = next;
+            self.scanned = next;
+            self.non_ascii = false;
+        }
+        Ok(None)
+    }
+
+    /// Where the line that begins at `self.line` ends, or `None` when its CRLF is not there yet.
+    ///
+    /// Looks at no byte behind the longest allowed line, so that what is found does not depend on
+    /// how much has arrived.
+    fn line_end(&mut self, bytes: &[u8]) -> Result<Option<usize>, FramingErrorKind> {
+        let longest = self.line.saturating_add(Limits::LINE);
+        let window = bytes.get(..=longest).unwrap_or(bytes);
+        loop {
+            let rest = window.get(self.scanned..).unwrap_or_default();
+            let (plain, non_ascii) = plain_prefix(rest);
+            self.scanned = self.scanned.saturating_add(plain);
+            self.non_ascii |= non_ascii;
+            match window.get(self.scanned).copied() {
+                None if window.len() > longest => return Err(FramingErrorKind::LineTooLong),
+                None => return Ok(None),
+                Some(b'\t') => {}
+                Some(b'\r') => {
+                    return match bytes.get(self.scanned.saturating_add(1)) {
+                        None => Ok(None),
+                        Some(b'\n') => Ok(Some(self.scanned)),
+                        Some(_) => Err(FramingErrorKind::BareLineEnd),
+                    };
+                }
+                Some(b'\n') => return Err(FramingErrorKind::BareLineEnd),
+                Some(_) if self.is_escaped(window) => {}
+                Some(control) => return Err(FramingErrorKind::Control(control)),
+            }
+            self.scanned = self.scanned.saturating_add(1);
+        }
+    }
+
+    /// Whether a control character is the second half of a `quoted-pair`, which may hold any but CR
+    /// and LF (RFC 3261 section 25.1; RFC 4475 section 3.1.1.2 sends a NUL that way).
+    fn is_escaped(&self, bytes: &[u8]) -> bool {
+        let before = bytes.get(..self.scanned).unwrap_or_default();
+        let backslashes = before.iter().rev().take_while(|&&b| b == b'\\').count();
+        self.start.is_some() && backslashes & 1 == 1
+    }
+
+    /// `token HCOLON value`: only SP and HTAB may stand in front of the colon.
+    fn field(&mut self, line: Range<usize>, text: &[u8]) -> Result<(), FramingErrorKind> {
+        let name = text.iter().position(|&b| !is_token_byte(b)).unwrap_or(0);
+        let rest = text.get(name..).unwrap_or_default();
+        let spaces = rest.iter().position(|&b| !is_space(b)).unwrap_or(0);
+        let colon = name.saturating_add(spaces);
+        if name == 0 || text.get(colon) != Some(&b':') {
+            return Err(FramingErrorKind::HeaderName);
+        }
+        if self.fields.len() >= Limits::HEADERS {
+            return Err(FramingErrorKind::TooManyHeaders);
+        }
+        let name = line.start..line.start.saturating_add(name);
+        let behind = colon.saturating_add(1);
+        let value = trimmed(
+            line.start.saturating_add(behind)..line.end,
+            text.get(behind..).unwrap_or_default(),
+        );
+        self.fields.push(Field { name, value });
+        Ok(())
+    }
+
+    /// A line that begins with white space continues the value in front of it.
+    fn fold(
+        &mut self,
+        line: Range<usize>,
+        text: &[u8],
+        bytes: &[u8],
+    ) -> Result<(), FramingErrorKind> {
+        let field = self.fields.last_mut().ok_or(FramingErrorKind::HeaderName)?;
+        let more = trimmed(line, text);
+        if more.is_empty() {
+            return Ok(());
+        }
+        let nothing_yet = bytes.get(field.value.clone()).is_none_or(<[u8]>::is_empty);
+        if nothing_yet {
+            field.value.start = more.start;
+        }
+        field.value.end = more.end;
+        Ok(())
+    }
+}
+
+/// How many bytes come before the first control character (below 0x20, or 0x7f), and whether one
+/// of those looked at is outside ASCII. Eight bytes at a time.
+fn plain_prefix(bytes: &[u8]) -> (usize, bool) {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = ONES << 7;
+    const SPACES: u64 = ONES * 0x20;
+    const DELETES: u64 = ONES * 0x7f;
+
+    let mut seen = 0;
+    let (words, tail) = bytes.as_chunks::<8>();
+    for (index, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        // A byte's high bit is set where it is below the subtrahend; a borrow can only spoil the
+        // bytes above the first hit.
+        let below = word.wrapping_sub(SPACES) & !word;
+        let delete = word ^ DELETES;
+        let delete = delete.wrapping_sub(ONES) & !delete;
+        let hits = (below | delete) & HIGH;
+        seen |= word;
+        if hits != 0 {
+            let first = usize::try_from(hits.trailing_zeros() / 8).unwrap_or_default();
+            let before = index.saturating_mul(8);
+            return (before.saturating_add(first), seen & HIGH != 0);
+        }
+    }
+    let before = bytes.len().saturating_sub(tail.len());
+    let plain = tail.iter().position(u8::is_ascii_control);
+    let plain = plain.unwrap_or(tail.len());
+    let non_ascii = seen & HIGH != 0 || !tail.is_ascii();
+    (before.saturating_add(plain), non_ascii)
+}
+
+fn is_space(byte: u8) -> bool {
+    byte == b' ' || byte == b'\t'
+}
+
+/// Whether a byte may stand in a `token` (RFC 3261 section 25.1).
+#[inline]
+pub(super) fn is_token_byte(byte: u8) -> bool {
+    // Looking it up takes less time than comparing.
+    const TOKENS: [bool; 256] = {
+        let mut table = [false; 256];
+        let mut left: &mut [bool] = &mut table;
+        let mut byte = 0u8;
+        while let [is_token, rest @ ..] = left {
+            *is_token = byte.is_ascii_alphanumeric()
+                || matches!(
+                    byte,
+                    b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~'
+                );
+            byte = byte.wrapping_add(1);
+            left = rest;
+        }
+        table
+    };
+    TOKENS.get(usize::from(byte)).copied().unwrap_or_default()
+}
+
+/// The part of `range`, whose bytes are `text`, without the white space around it.
+fn trimmed(range: Range<usize>, text: &[u8]) -> Range<usize> {
+    let before = text.iter().take_while(|&&b| is_space(b)).count();
+    let rest = text.get(before..).unwrap_or_default();
+    let after = rest.iter().rev().take_while(|&&b| is_space(b)).count();
+    range.start.saturating_add(before)..range.end.saturating_sub(after)
+}
+
+/// `Status-Line` or `Request-Line`: single spaces, nothing behind (RFC 3261 section 7).
+fn start_line(line: Range<usize>, text: &[u8]) -> Result<Start, FramingErrorKind> {
+    use FramingErrorKind as Kind;
+    let (first, rest) = cut(text).ok_or(Kind::StartLine)?;
+    if first.get(..4).is_some_and(|p| p.eq_ignore_ascii_case(b"SIP/")) {
+        check_version(first)?;
+        let (status, reason) = cut(rest).ok_or(Kind::StartLine)?;
+        let reason = line.end.saturating_sub(reason.len())..line.end;
+        return Ok(Start::Response { status: status_code(status).ok_or(Kind::Status)?, reason });
+    }
+    let (uri, version) = cut(rest).ok_or(Kind::StartLine)?;
+    let scheme = uri.split(|&b| b == b':').next().unwrap_or_default();
+    let is_method = !first.is_empty() && first.iter().all(|&b| is_token_byte(b));
+    let has_scheme =
+        scheme.len() < uri.len() && scheme.first().is_some_and(u8::is_ascii_alphabetic);
+    let enclosed = uri.iter().any(|b| b"<>\"".contains(b));
+    if !is_method || !has_scheme || enclosed || version.contains(&b' ') {
+        return Err(Kind::StartLine);
+    }
+    check_version(version)?;
+    let method = line.start..line.start.saturating_add(first.len());
+    let begin = method.end.saturating_add(1);
+    let uri = begin..begin.saturating_add(uri.len());
+    Ok(Start::Request { method, uri })
+}
+
+/// What stands before and behind the first space.
+fn cut(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let at = text.iter().position(|&b| b == b' ')?;
+    Some((text.get(..at)?, text.get(at.saturating_add(1)..)?))
+}
+
+fn check_version(version: &[u8]) -> Result<(), FramingErrorKind> {
+    if version.eq_ignore_ascii_case(b"SIP/2.0") { Ok(()) } else { Err(FramingErrorKind::Version) }
+}
+
+fn status_code(text: &[u8]) -> Option<u16> {
+    let code = digits(text).filter(|_| text.len() == 3)?;
+    u16::try_from(code).ok().filter(|c| (100..=699).contains(c))
+}
+
+/// A number of one to nine digits: longer ones have been cut to 32 bits elsewhere.
+fn digits(text: &[u8]) -> Option<usize> {
+    let plain = (1..=9).contains(&text.len()) && text.iter().all(u8::is_ascii_digit);
+    let number = std::str::from_utf8(text).ok()?.parse().ok();
+    number.filter(|_| plain)
+}
+
+/// How long the body is: what every Content-Length says (RFC 3261 section 20.14).
+pub(super) fn content_length(fields: &[Field], bytes: &[u8]) -> Result<usize, FramingErrorKind> {
+    use FramingErrorKind as Kind;
+    let mut length = None;
+    for field in fields {
+        let name = bytes.get(field.name.clone()).unwrap_or_default();
+        if !matches!(name, b"l" | b"L") && !name.eq_ignore_ascii_case(b"Content-Length") {
+            continue;
+        }
+        let value = bytes.get(field.value.clone()).unwrap_or_default();
+        let value = digits(value).ok_or(Kind::ContentLength)?;
+        if length.replace(value).is_some_and(|before| before != value) {
+            return Err(Kind::ContentLengths);
+        }
+    }
+    length
+        .ok_or(Kind::NoContentLength)
+        .and_then(|length| (length <= Limits::BODY).then_some(length).ok_or(Kind::BodyTooLong))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::message::Message;
+    use super::FramingErrorKind as Kind;
+    use super::*;
+
+    fn fault(message: String) -> Option<Kind> {
+        Message::parse(message.into()).err().map(|error| error.kind)
+    }
+
+    #[test]
+    fn start_lines_follow_the_grammar_to_the_letter() {
+        for (line, kind) in [
+            ("REGISTER sip:a SIP/2.0", None),
+            ("!-.%*_+`'~9 x+-.1:?a=b;c SIP/2.0", None),
+            ("A sip:a sip/2.0", None),
+            ("SIP/2.0 100 ", None),
+            ("SIP/2.0 699 \tx", None),
+            ("", Some(Kind::StartLine)),
+            ("SIP/2.0", Some(Kind::StartLine)),
+            ("SIP/2.0 200", Some(Kind::StartLine)),
+            (" SIP/2.0 200 OK", Some(Kind::StartLine)),
+            ("SIP/2.0  200 OK", Some(Kind::Status)),
+            ("SIP/2.0 099 OK", Some(Kind::Status)),
+            ("SIP/2.0 700 OK", Some(Kind::Status)),
+            ("SIP/2.0 20 OK", Some(Kind::Status)),
+            ("SIP/2.0 0200 OK", Some(Kind::Status)),
+            ("SIP/2.0 +20 OK", Some(Kind::Status)),
+            ("SIP/2.0 4294967301 OK", Some(Kind::Status)),
+            ("SIP/2.1 200 OK", Some(Kind::Version)),
+            ("SIP/2.00 200 OK", Some(Kind::Version)),
+            ("A sip:a SIP/3.0", Some(Kind::Version)),
+            ("A sip:a HTTP/1.1", Some(Kind::Version)),
+            ("A sip:a", Some(Kind::StartLine)),
+            ("A sip:a SIP/2.0 ", Some(Kind::StartLine)),
+            ("A  sip:a SIP/2.0", Some(Kind::StartLine)),
+            ("A sip:a;x y SIP/2.0", Some(Kind::StartLine)),
+            ("A <sip:a> SIP/2.0", Some(Kind::StartLine)),
+            ("A a SIP/2.0", Some(Kind::StartLine)),
+            ("A 1:a SIP/2.0", Some(Kind::StartLine)),
+            ("A/B sip:a SIP/2.0", Some(Kind::StartLine)),
+            ("SIP/2.0 200 a\\\u{1}", Some(Kind::Control(1))),
+        ] {
+            assert_eq!(fault(format!("{line}\r\nl: 0\r\n\r\n")), kind, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn header_lines_follow_the_grammar_to_the_letter() {
+        for (lines, kind) in [
+            ("a:b\r\n", None),
+            ("!-.%*_+`'~9 \t:\tb\r\n", None),
+            ("a:\r\n", None),
+            ("a::\r\n", None),
+            ("a: \u{65e5}\r\n", None),
+            ("a: \"\\\u{0}\\\u{7f}\"\r\n", None),
+            ("a: b\r\n\tc\r\n", None),
+            (" a: b\r\n", Some(Kind::HeaderName)),
+            ("a\r\n", Some(Kind::HeaderName)),
+            (":b\r\n", Some(Kind::HeaderName)),
+            ("a b: c\r\n", Some(Kind::HeaderName)),
+            ("a\u{a0}: c\r\n", Some(Kind::HeaderName)),
+            ("a(b): c\r\n", Some(Kind::HeaderName)),
+            ("a\u{b}: c\r\n", Some(Kind::Control(0x0b))),
+            ("a\u{c}: c\r\n", Some(Kind::Control(0x0c))),
+            ("a: \u{0}\r\n", Some(Kind::Control(0))),
+            ("a: \"\\\\\u{0}\"\r\n", Some(Kind::Control(0))),
+            ("a: \u{1f}\r\n", Some(Kind::Control(0x1f))),
+            ("a: bbbbbbbbbbbbb\u{7f}\r\n", Some(Kind::Control(0x7f))),
+            ("\\\u{7f}a: b\r\n", Some(Kind::HeaderName)),
+            ("a: b\n", Some(Kind::BareLineEnd)),
+            ("a: b\rc\r\n", Some(Kind::BareLineEnd)),
+            ("a: b\\\rc\r\n", Some(Kind::BareLineEnd)),
+            ("a: b\r\r\n", Some(Kind::BareLineEnd)),
+        ] {
+            let message = format!("SIP/2.0 200 OK\r\n{lines}l: 0\r\n\r\n");
+            assert_eq!(fault(message), kind, "{lines:?}");
+        }
+        let latin = b"SIP/2.0 200 OK\r\na: \xfc\r\nl: 0\r\n\r\n";
+        let error = Message::parse(latin.as_slice().into()).unwrap_err();
+        assert_eq!(error.kind, Kind::NotUtf8);
+    }
+
+    #[test]
+    fn the_body_is_as_long_as_every_content_length_says() {
+        for (lines, kind) in [
+            ("Content-Length: 2\r\n", None),
+            ("L:2\r\ncontent-LENGTH : 002\r\n", None),
+            ("l:\r\n 2\r\n", None),
+            ("l: 000000002\r\n", None),
+            ("", Some(Kind::NoContentLength)),
+            ("l: 0000000002\r\n", Some(Kind::ContentLength)),
+            ("l: 4294967298\r\n", Some(Kind::ContentLength)),
+            ("l:\r\n", Some(Kind::ContentLength)),
+            ("l: +2\r\n", Some(Kind::ContentLength)),
+            ("l: -2\r\n", Some(Kind::ContentLength)),
+            ("l: 2, 2\r\n", Some(Kind::ContentLength)),
+            ("l: 0x2\r\n", Some(Kind::ContentLength)),
+            ("l: 2\r\nl: 3\r\n", Some(Kind::ContentLengths)),
+            ("l: 2\r\nl: x\r\n", Some(Kind::ContentLength)),
+            ("l: 3\r\n", Some(Kind::Incomplete)),
+            ("l: 1\r\n", Some(Kind::Trailing)),
+            ("l: 65537\r\n", Some(Kind::BodyTooLong)),
+        ] {
+            let message = format!("SIP/2.0 200 OK\r\n{lines}\r\nhi");
+            assert_eq!(fault(message), kind, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn an_error_shows_the_line_up_to_what_is_wrong() {
+        let message = "SIP/2.0 200 OK\r\na: \u{202e}b\u{b}c\r\n";
+        assert_eq!(
+            Message::parse(message.into()).unwrap_err().to_string(),
+            r"the peer sent no SIP message: it holds the control character 0x0b, at `a: \u{202e}b`"
+        );
+    }
+
+    /// Eight bytes at a time finds what one byte at a time finds.
+    #[test]
+    fn each_control_character_is_found_at_each_place() {
+        for byte in 0..=u8::MAX {
+            for at in 0..20 {
+                let mut bytes = [b'a'; 20];
+                bytes[at] = byte;
+                let plain = if byte.is_ascii_control() { at } else { 20 };
+                assert_eq!(plain_prefix(&bytes).0, plain, "{byte:#04x} at {at}");
+                assert!(byte.is_ascii() || plain_prefix(&bytes).1);
+            }
+        }
+    }
+}

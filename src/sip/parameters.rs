@@ -1,0 +1,182 @@
+//! The lists and parameters that header values are made of (RFC 3261 sections 7.3.1 and 25.1).
+
+use std::borrow::Cow;
+
+use super::head::is_token_byte;
+
+/// Cuts `text` at each `separator` outside quoted strings and takes white space off the pieces.
+///
+/// A quoted string that does not end takes the rest of the text with it.
+pub(super) fn split(text: &str, separator: u8) -> Split<'_> {
+    Split { rest: Some(text), separator, brackets: false }
+}
+
+/// Cuts a list of addresses at its commas; those inside `<…>` belong to a URI.
+pub(super) fn split_addresses(text: &str) -> Split<'_> {
+    Split { brackets: true, ..split(text, b',') }
+}
+
+pub(super) struct Split<'a> {
+    rest: Option<&'a str>,
+    separator: u8,
+    brackets: bool,
+}
+
+impl<'a> Iterator for Split<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        let text = self.rest.take()?;
+        let at = find_outside(text, self.separator, self.brackets);
+        let Some((piece, rest)) = at.and_then(|at| text.split_at_checked(at)) else {
+            return Some(trim(text));
+        };
+        self.rest = rest.get(1..);
+        Some(trim(piece))
+    }
+}
+
+/// Where `wanted` first stands outside quoted strings and, if asked, outside angle brackets.
+pub(super) fn find_outside(text: &str, wanted: u8, brackets: bool) -> Option<usize> {
+    let (mut quoted, mut escaped, mut enclosed) = (false, false, false);
+    text.bytes().position(|byte| {
+        if quoted {
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' => escaped = true,
+                b'"' => quoted = false,
+                _ => {}
+            }
+            return false;
+        }
+        if enclosed {
+            enclosed = byte != b'>';
+            return false;
+        }
+        let found = byte == wanted;
+        quoted = byte == b'"';
+        enclosed = brackets && byte == b'<';
+        found
+    })
+}
+
+/// A `name=value` or a `name` alone, the value still as it came.
+pub(super) fn parameter(piece: &str) -> (&str, Option<&str>) {
+    match piece.split_once('=') {
+        Some((name, value)) => (trim(name), Some(trim(value))),
+        None => (trim(piece), None),
+    }
+}
+
+/// The value of the parameter `name` among `pieces`, read leniently.
+pub(super) fn value_of<'a>(mut pieces: Split<'a>, name: &str) -> Option<Cow<'a, str>> {
+    pieces.find_map(|piece| {
+        let (found, value) = parameter(piece);
+        let value = value.filter(|_| found.eq_ignore_ascii_case(name))?;
+        unquote(value)
+    })
+}
+
+/// The content of a quoted string, or the text itself when it begins with no quote.
+///
+/// `None` when the closing quote is missing or not the last character.
+pub(super) fn unquote(text: &str) -> Option<Cow<'_, str>> {
+    let Some(rest) = text.strip_prefix('"') else {
+        return Some(Cow::Borrowed(text));
+    };
+    let end = quoted_length(rest)?;
+    let inside = rest.get(..end)?;
+    if end.checked_add(1) != Some(rest.len()) {
+        return None;
+    }
+    if !inside.contains('\\') {
+        return Some(Cow::Borrowed(inside));
+    }
+    let mut escaped = false;
+    let kept = inside.chars().filter(|&c| {
+        escaped = c == '\\' && !escaped;
+        !escaped
+    });
+    Some(Cow::Owned(kept.collect()))
+}
+
+/// How far the closing quote is, in a text behind the opening one.
+fn quoted_length(rest: &str) -> Option<usize> {
+    let mut escaped = false;
+    rest.bytes().position(|byte| {
+        let closing = byte == b'"' && !escaped;
+        escaped = byte == b'\\' && !escaped;
+        closing
+    })
+}
+
+pub(super) fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(is_token_byte)
+}
+
+/// The number of seconds that a value begins with, a comment or parameters behind it.
+///
+/// One that does not fit counts as the largest, as in RFC 9111 section 1.2.2.
+pub(super) fn seconds(text: &str) -> Option<u32> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, rest) = text.split_at_checked(digits)?;
+    let ends = rest.is_empty() || rest.starts_with([' ', '\t', '\r', ';', '(']);
+    (digits > 0 && ends).then(|| number.parse().unwrap_or(u32::MAX))
+}
+
+/// `text` without linear white space around it, folds included.
+pub(super) fn trim(text: &str) -> &str {
+    text.trim_matches([' ', '\t', '\r', '\n'])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_are_cut_outside_quotes_and_brackets_only() {
+        for (text, pieces) in [
+            ("a, b ,c", &["a", "b", "c"][..]),
+            (r#"a="x,y", b"#, &[r#"a="x,y""#, "b"]),
+            (r#"a="x\",y", b"#, &[r#"a="x\",y""#, "b"]),
+            (r#"a="never ends, b"#, &[r#"a="never ends, b"#]),
+            ("", &[""]),
+            (",", &["", ""]),
+        ] {
+            assert_eq!(split(text, b',').collect::<Vec<_>>(), pieces, "{text}");
+        }
+        let pieces: Vec<_> = split_addresses(r#""A, B" <sip:a,b@c>;q=1, <sip:d>"#).collect();
+        assert_eq!(pieces, [r#""A, B" <sip:a,b@c>;q=1"#, "<sip:d>"]);
+    }
+
+    #[test]
+    fn a_quoted_string_gives_its_content_or_nothing() {
+        for (text, content) in [
+            ("plain", Some("plain")),
+            (r#""""#, Some("")),
+            (r#""a b""#, Some("a b")),
+            (r#""a\"b\\c\d""#, Some(r#"a"b\cd"#)),
+            (r#"""#, None),
+            (r#""a"#, None),
+            (r#""a\""#, None),
+            (r#""a"b"#, None),
+        ] {
+            assert_eq!(unquote(text).as_deref(), content, "{text}");
+        }
+    }
+
+    #[test]
+    fn seconds_may_carry_a_comment_or_parameters() {
+        for (text, number) in [
+            ("120", Some(120)),
+            ("18000;duration=3600", Some(18000)),
+            ("120 (I'm in a meeting)", Some(120)),
+            ("949302838503028349304023988", Some(u32::MAX)),
+            ("", None),
+            ("-1", None),
+            ("12a", None),
+        ] {
+            assert_eq!(seconds(text), number, "{text}");
+        }
+    }
+}

@@ -1,0 +1,306 @@
+//! The first REGISTER: who we are, and not a word of proof.
+
+use std::fmt::Write;
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+
+use super::contact::UriTransport;
+use super::endpoint_id::{Epid, InstanceId};
+use super::message::CSeq;
+use super::parameters::is_token;
+use crate::address::SipAddress;
+use crate::name::Host;
+use crate::text::WireText;
+
+/// The REGISTER that a sign-in begins with: it carries no credentials.
+///
+/// What it writes is what Communicator 2007 R2 writes ([MS-SIPAE] section 4.1 and a trace of the
+/// client), with the `branch` that RFC 3261 section 8.1.1.7 demands. It is also the identity of the
+/// dialog: Call-ID and From tag stay the same and CSeq grows through the whole handshake.
+///
+/// ```
+/// use sip_signin::sip::{Message, Register, Tokens, UriTransport};
+/// let register = Register::new(
+///     &"sip:jeremy@contoso.com".parse()?,
+///     "192.0.2.7:49152".parse()?,
+///     UriTransport::Tls,
+///     Tokens {
+///         call_id: "0c2f1b3c9d5e4f6a8b7c6d5e4f3a2b1c".into(),
+///         from_tag: "3e49177a52".into(),
+///         branch: "b8f1d2".into(),
+///         contact: "c8ca638a15".into(),
+///     },
+///     "8248ca9ebb".parse()?,
+///     "UCCAPI/3.5.6907.0 OC/3.5.6907.0 (Microsoft Office Communicator 2007 R2)",
+/// )?;
+/// let Message::Request(request) = Message::parse(register.write())? else {
+///     panic!("it is a request");
+/// };
+/// assert_eq!(request.uri(), "sip:contoso.com");
+/// assert_eq!(request.headers().get("CSeq").as_deref(), Some("1 REGISTER"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Register {
+    address: SipAddress,
+    local: SocketAddr,
+    transport: UriTransport,
+    tokens: Tokens,
+    epid: Epid,
+    user_agent: Box<str>,
+    cseq: u32,
+}
+
+/// The random parts of a dialog. The caller draws them; each is a `token` (RFC 3261 section 25.1),
+/// and none may be used again for another sign-in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tokens {
+    /// Call-ID: Communicator sends 32 hexadecimal digits.
+    pub call_id: String,
+    /// The tag of From: Communicator sends ten hexadecimal digits.
+    pub from_tag: String,
+    /// What makes the `branch` of each request unlike any other's, together with its CSeq.
+    pub branch: String,
+    /// `ms-opaque` of the Contact: Communicator sends ten hexadecimal digits.
+    pub contact: String,
+}
+
+impl Register {
+    /// The most bytes of a user agent or of one of the [`Tokens`].
+    pub const TEXT_LIMIT: usize = 256;
+
+    /// The REGISTER of `address` over the connection whose near end is `local`.
+    ///
+    /// # Errors
+    /// [`RegisterError`] names the text that could not stand in a message: a token that is none, or
+    /// a user agent that is empty, too long, or holds anything but printable ASCII.
+    pub fn new(
+        address: &SipAddress,
+        local: SocketAddr,
+        transport: UriTransport,
+        tokens: Tokens,
+        epid: Epid,
+        user_agent: &str,
+    ) -> Result<Self, RegisterError> {
+        use RegisterPart as Part;
+        let printable = user_agent.bytes().all(|b| b == b' ' || b.is_ascii_graphic());
+        for (part, text, sound) in [
+            (Part::Branch, &*tokens.branch, is_token(&tokens.branch)),
+            (Part::CallId, &tokens.call_id, is_token(&tokens.call_id)),
+            (Part::Contact, &tokens.contact, is_token(&tokens.contact)),
+            (Part::FromTag, &tokens.from_tag, is_token(&tokens.from_tag)),
+            (Part::UserAgent, user_agent, printable),
+        ] {
+            if !sound || text.trim().is_empty() || text.len() > Self::TEXT_LIMIT {
+                let text = text.into();
+                return Err(RegisterError { part, text });
+            }
+        }
+        Ok(Self {
+            address: address.clone(),
+            local,
+            transport,
+            tokens,
+            epid,
+            user_agent: user_agent.into(),
+            cseq: 1,
+        })
+    }
+
+    /// Who signs in.
+    pub fn address(&self) -> &SipAddress {
+        &self.address
+    }
+
+    /// The Call-ID of the dialog.
+    pub fn call_id(&self) -> &str {
+        &self.tokens.call_id
+    }
+
+    /// The tag of From.
+    pub fn from_tag(&self) -> &str {
+        &self.tokens.from_tag
+    }
+
+    /// The endpoint.
+    pub fn epid(&self) -> &Epid {
+        &self.epid
+    }
+
+    /// The number of this request.
+    pub fn cseq(&self) -> u32 {
+        self.cseq
+    }
+
+    /// The next request of the same dialog.
+    #[must_use]
+    pub fn next(self) -> Self {
+        let cseq = self.cseq.saturating_add(1).min(CSeq::LIMIT);
+        Self { cseq, ..self }
+    }
+
+    /// The bytes of the request.
+    pub fn write(&self) -> Bytes {
+        let mut text = String::with_capacity(1024);
+        // Writing to a string cannot fail.
+        let _ = self.write_to(&mut text);
+        text.into()
+    }
+
+    fn write_to(&self, out: &mut String) -> std::fmt::Result {
+        let Self { address, epid, user_agent, cseq, tokens, .. } = self;
+        let domain = address.domain();
+        let local = format!("{}:{}", Host::Ip(self.local.ip()), self.local.port());
+        let (via, transport) = (self.transport.in_via(), self.transport.in_uri());
+        let instance = InstanceId::of(epid);
+        let Tokens { call_id, from_tag, branch, contact } = tokens;
+        write!(
+            out,
+            "REGISTER sip:{domain} SIP/2.0\r\n\
+             Via: SIP/2.0/{via} {local};branch=z9hG4bK{branch}.{cseq}\r\n\
+             Max-Forwards: 70\r\n\
+             From: <{address}>;tag={from_tag};epid={epid}\r\n\
+             To: <{address}>\r\n\
+             Call-ID: {call_id}\r\n\
+             CSeq: {cseq} REGISTER\r\n\
+             Contact: <sip:{local};transport={transport};ms-opaque={contact}>;\
+             methods=\"INVITE, MESSAGE, INFO, OPTIONS, BYE, CANCEL, NOTIFY, ACK, REFER, BENOTIFY\";\
+             proxy=replace;+sip.instance=\"<urn:uuid:{instance}>\"\r\n\
+             User-Agent: {user_agent}\r\n\
+             Supported: gruu-10, adhoclist, msrtc-event-categories\r\n\
+             Supported: ms-forking\r\n\
+             ms-keep-alive: UAC;hop-hop=yes\r\n\
+             Event: registration\r\n\
+             Content-Length: 0\r\n\
+             \r\n"
+        )
+    }
+}
+
+/// A text that may not stand in a REGISTER. The fault is the caller's.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` cannot be the {part} of a REGISTER")]
+pub struct RegisterError {
+    /// Which part it was to be.
+    pub part: RegisterPart,
+    /// The text.
+    pub text: WireText,
+}
+
+/// A part of a REGISTER that a caller chooses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RegisterPart {
+    /// [`Tokens::branch`].
+    #[error("branch")]
+    Branch,
+    /// [`Tokens::call_id`].
+    #[error("Call-ID")]
+    CallId,
+    /// [`Tokens::contact`].
+    #[error("ms-opaque of the Contact")]
+    Contact,
+    /// [`Tokens::from_tag`].
+    #[error("tag of From")]
+    FromTag,
+    /// The user agent.
+    #[error("User-Agent")]
+    UserAgent,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const USER_AGENT: &str =
+        "UCCAPI/3.5.6907.0 OC/3.5.6907.0 (Microsoft Office Communicator 2007 R2)";
+
+    fn tokens() -> Tokens {
+        Tokens {
+            call_id: "4037df9284354df39065195bd57a4b14".into(),
+            from_tag: "3e49177a52".into(),
+            branch: "7a4b14".into(),
+            contact: "5d0c1b9fa2".into(),
+        }
+    }
+
+    fn register(tokens: Tokens, user_agent: &str) -> Result<Register, RegisterError> {
+        let address = "sip:user@cosmo.local".parse().unwrap();
+        let local = "192.0.2.7:49152".parse().unwrap();
+        let epid = "c8ca638a15".parse().unwrap();
+        Register::new(&address, local, UriTransport::Tls, tokens, epid, user_agent)
+    }
+
+    /// The shape of the client's trace; epid and instance are a published pair.
+    const FIRST: &str = "\
+        REGISTER sip:cosmo.local SIP/2.0\r\n\
+        Via: SIP/2.0/TLS 192.0.2.7:49152;branch=z9hG4bK7a4b14.1\r\n\
+        Max-Forwards: 70\r\n\
+        From: <sip:user@cosmo.local>;tag=3e49177a52;epid=c8ca638a15\r\n\
+        To: <sip:user@cosmo.local>\r\n\
+        Call-ID: 4037df9284354df39065195bd57a4b14\r\n\
+        CSeq: 1 REGISTER\r\n\
+        Contact: <sip:192.0.2.7:49152;transport=tls;ms-opaque=5d0c1b9fa2>;methods=\"INVITE, MESSAGE, INFO, OPTIONS, BYE, CANCEL, NOTIFY, ACK, REFER, BENOTIFY\";proxy=replace;+sip.instance=\"<urn:uuid:34d859db-6585-5f91-a3b4-de853c15347d>\"\r\n\
+        User-Agent: UCCAPI/3.5.6907.0 OC/3.5.6907.0 (Microsoft Office Communicator 2007 R2)\r\n\
+        Supported: gruu-10, adhoclist, msrtc-event-categories\r\n\
+        Supported: ms-forking\r\n\
+        ms-keep-alive: UAC;hop-hop=yes\r\n\
+        Event: registration\r\n\
+        Content-Length: 0\r\n\
+        \r\n";
+
+    #[test]
+    fn the_first_register_is_the_one_of_communicator() {
+        assert_eq!(register(tokens(), USER_AGENT).unwrap().write(), FIRST);
+    }
+
+    #[test]
+    fn the_next_one_differs_in_its_number_and_branch_only() {
+        let next = register(tokens(), USER_AGENT).unwrap().next();
+        let written = FIRST.replace("CSeq: 1", "CSeq: 2").replace("7a4b14.1", "7a4b14.2");
+        assert_eq!(next.write(), written);
+    }
+
+    #[test]
+    fn over_tcp_and_ipv6_the_addresses_follow_rfc_3261() {
+        let address = "sip:user@cosmo.local".parse().unwrap();
+        let scoped = std::net::SocketAddrV6::new("fe80::7".parse().unwrap(), 5060, 0, 3);
+        let register = Register::new(
+            &address,
+            scoped.into(),
+            UriTransport::Tcp,
+            tokens(),
+            "1".parse().unwrap(),
+            "x",
+        );
+        let written = String::from_utf8(register.unwrap().write().to_vec()).unwrap();
+        assert!(written.contains("\r\nVia: SIP/2.0/TCP [fe80::7]:5060;branch="));
+        assert!(written.contains("\r\nContact: <sip:[fe80::7]:5060;transport=tcp;ms-opaque="));
+    }
+
+    #[test]
+    fn no_text_of_the_caller_breaks_out_of_its_place() {
+        let long = "a".repeat(Register::TEXT_LIMIT + 1);
+        for text in ["", " ", "a\r\nEvil: 1", "a\nb", "a\0", "\u{7f}", "é", &long] {
+            let refused = |tokens, user_agent| register(tokens, user_agent).unwrap_err().part;
+            let bad = || text.to_owned();
+            let table = [
+                (Tokens { branch: bad(), ..tokens() }, "x", RegisterPart::Branch),
+                (Tokens { call_id: bad(), ..tokens() }, "x", RegisterPart::CallId),
+                (Tokens { contact: bad(), ..tokens() }, "x", RegisterPart::Contact),
+                (Tokens { from_tag: bad(), ..tokens() }, "x", RegisterPart::FromTag),
+                (tokens(), text, RegisterPart::UserAgent),
+            ];
+            for (tokens, user_agent, part) in table {
+                assert_eq!(refused(tokens, user_agent), part, "{text:?}");
+            }
+        }
+        for text in ["a;b", "a>b", "a b", "a\"b", "a,b"] {
+            let from_tag = text.into();
+            assert!(register(Tokens { from_tag, ..tokens() }, "x").is_err());
+        }
+        let longest = "a".repeat(Register::TEXT_LIMIT);
+        assert!(register(tokens(), &longest).is_ok());
+    }
+}
