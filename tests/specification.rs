@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 /// How many `planned` marks there may be at the most. Lower it as they go; never raise it.
-const PLANNED: usize = 157;
+const PLANNED: usize = 0;
 
 /// The clauses of each series; the numbers have no gap.
 const SERIES: [(&str, usize); 5] = [("S1.", 55), ("S2.", 18), ("R", 16), ("N", 8), ("P", 4)];
@@ -221,7 +221,7 @@ fn defines(line: &str, item: &str) -> bool {
 
 fn test_fault(reference: &Reference, world: World) -> Option<String> {
     let text = world(&reference.path);
-    let in_tests = reference.path.starts_with("tests/");
+    let in_tests = reference.path.starts_with("tests/") || reference.path.contains("/tests/");
     let there = match &reference.item {
         None if in_tests && !reference.path.ends_with(".rs") => {
             text.is_some_and(|text| !text.trim().is_empty())
