@@ -152,3 +152,32 @@ fn a_server_that_was_adopted_is_never_offered_again() {
     scene.useless();
     assert!(matches!(scene.cause, Some(Cause::Answer(..))));
 }
+
+/// A driver that overslept: the time of a step is over even if the plan was not polled since.
+#[test]
+fn an_outcome_at_its_until_or_later_is_ignored_before_any_poll() {
+    for (ms, taken) in [(4999, true), (5000, false), (6000, false)] {
+        let mut scene = Scene::new(&Settings::default());
+        scene.oversleep(ms);
+        scene.answer(with(
+            records(&[(0, 0, 5061, "a.contoso.com")]),
+            &[("a.contoso.com", "192.0.2.1")],
+        ));
+        assert_eq!(!scene.dialling().is_empty(), taken, "srv after {ms} ms");
+
+        let mut scene = Scene::new(&Settings::default());
+        scene.answer(records(&[(0, 0, 5061, "a.contoso.com")]));
+        scene.absent();
+        scene.oversleep(ms);
+        scene.address("a.contoso.com", Family::V6, &["2001:db8::1"]);
+        assert_eq!(!scene.dialling().is_empty(), taken, "aaaa after {ms} ms");
+    }
+    for (ms, taken) in [(7999, true), (8000, false), (9000, false)] {
+        let mut scene = three_servers(&Settings::default().at(Pace::ONE_AT_A_TIME));
+        scene.absent();
+        scene.oversleep(ms);
+        scene.establish(A);
+        assert_eq!(scene.adopted().is_some(), taken, "connect after {ms} ms");
+        assert_eq!(scene.wires.get(), usize::from(taken));
+    }
+}

@@ -99,6 +99,11 @@ impl Scene {
         self.drain();
     }
 
+    /// Lets time pass without a poll.
+    pub fn oversleep(&mut self, ms: u64) {
+        self.now = self.start + Duration::from_millis(ms);
+    }
+
     pub fn hand_in(&mut self, outcome: Outcome<Wire>) {
         self.plan.handle(outcome, self.now);
         self.drain();
