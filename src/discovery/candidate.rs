@@ -50,6 +50,10 @@ impl<C> Dial<C> {
     pub(super) fn is_open(&self) -> bool {
         matches!(self.state, Dialled::Open)
     }
+
+    pub(super) fn is_ready(&self) -> bool {
+        matches!(self.state, Dialled::Ready { .. })
+    }
 }
 
 /// How a candidate stands, in the eyes of the others.

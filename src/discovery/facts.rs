@@ -149,9 +149,7 @@ impl<C> Facts<C> {
 
     /// Of two connections of one candidate, the first one counts; the other is dropped.
     pub(super) fn keep_first_ready(&mut self, candidate: usize, newest: usize) {
-        let ready =
-            |d: &Dial<C>| d.candidate == candidate && matches!(d.state, Dialled::Ready { .. });
-        let second = self.dials.iter().filter(|dial| ready(dial)).count() > 1;
+        let second = self.dials_of(candidate).filter(|dial| dial.is_ready()).count() > 1;
         if let Some(dial) = self.dials.get_mut(newest).filter(|_| second) {
             dial.state = Dialled::Failed;
         }
@@ -160,6 +158,9 @@ impl<C> Facts<C> {
     /// The next host that a candidate needs asked for, and its family: not while an address that
     /// came with the SRV answer may still do, nor for a candidate behind one that is ready.
     pub(super) fn host_to_ask(&self) -> Option<(usize, Family)> {
+        if self.hosts.iter().all(|host| host.unasked().is_none()) {
+            return None;
+        }
         for (at, candidate) in self.ranked() {
             match self.standing(at, candidate) {
                 Standing::Ready(_) => return None,
@@ -167,10 +168,12 @@ impl<C> Facts<C> {
                 Standing::Open(_) | Standing::Waiting => {}
             }
             let host = self.hosts.get(candidate.host)?;
-            let half_asked = host.v6.open_since().is_some() || host.v6.is_done();
-            let address_left =
-                self.next_address(at, candidate).is_some() || self.dials_of(at).any(Dial::is_open);
-            if let Some(family) = host.unasked().filter(|_| half_asked || !address_left) {
+            let Some(family) = host.unasked() else { continue };
+            let half_asked = family == Family::V4;
+            let address_left = || {
+                self.next_address(at, candidate).is_some() || self.dials_of(at).any(Dial::is_open)
+            };
+            if half_asked || !address_left() {
                 return Some((candidate.host, family));
             }
         }
@@ -218,26 +221,29 @@ impl<C> Facts<C> {
     }
 
     pub(super) fn standing(&self, at: usize, candidate: &Candidate) -> Standing {
-        let Some(host) = self.hosts.get(candidate.host) else {
+        let Some(host) = self.hosts.get(candidate.host).filter(|_| !candidate.spent) else {
             return Standing::Settled;
         };
-        if candidate.spent {
-            return Standing::Settled;
-        }
-        let mut dials = self.dials.iter().enumerate().filter(|(_, dial)| dial.candidate == at);
-        if let Some((ready, _)) =
-            dials.clone().find(|(_, d)| matches!(d.state, Dialled::Ready { .. }))
-        {
-            return Standing::Ready(ready);
-        }
         let asked = host.open_since();
-        match candidate.opened.or(asked) {
-            Some(since) if asked.is_some() || dials.any(|(_, dial)| dial.is_open()) => {
-                Standing::Open(since)
+        if let Some(opened) = candidate.opened {
+            let mut open = asked.is_some();
+            for (number, dial) in self.dials.iter().enumerate().filter(|(_, d)| d.candidate == at) {
+                match dial.state {
+                    Dialled::Ready { .. } => return Standing::Ready(number),
+                    Dialled::Open => open = true,
+                    Dialled::Failed => {}
+                }
             }
-            _ if self.next_address(at, candidate).is_some() => Standing::Waiting,
-            _ if host.unasked().is_some() => Standing::Waiting,
-            _ => Standing::Settled,
+            if open {
+                return Standing::Open(opened);
+            }
+        } else if let Some(since) = asked {
+            return Standing::Open(since);
+        }
+        if host.unasked().is_some() || self.next_address(at, candidate).is_some() {
+            Standing::Waiting
+        } else {
+            Standing::Settled
         }
     }
 

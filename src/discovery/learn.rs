@@ -188,13 +188,13 @@ impl<C> DiscoveryPlan<C> {
         for at in 0..self.facts.hosts.len() {
             for family in [Family::V6, Family::V4] {
                 let Some(known) = self.facts.hosts.get_mut(at) else { continue };
-                let Some(host) = known.host.name().cloned() else { continue };
-                let lookup = known.lookup(family);
-                if lookup.is_overdue(now) {
-                    *lookup = Lookup::Failed(LookupFailure::TimedOut);
-                    self.conclude(Conclusion::TimedOut(Overdue::Host(host, family)));
-                    self.conclude_host(at);
+                if !known.lookup(family).is_overdue(now) {
+                    continue;
                 }
+                *known.lookup(family) = Lookup::Failed(LookupFailure::TimedOut);
+                let Some(host) = known.host.name().cloned() else { continue };
+                self.conclude(Conclusion::TimedOut(Overdue::Host(host, family)));
+                self.conclude_host(at);
             }
         }
         for at in 0..self.facts.dials.len() {

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use super::CONNECT_LIMIT;
-use super::candidate::{Candidate, Dialled, Owner, Standing};
+use super::candidate::{Candidate, Dial, Dialled, Owner, Standing};
 use super::facts::Facts;
 use super::lookup::Lookup;
 use super::order::Protocol;
@@ -138,6 +138,9 @@ impl<C> Facts<C> {
         now: Instant,
         wake: &mut Wake,
     ) -> Option<usize> {
+        if !self.dials.iter().any(Dial::is_ready) {
+            return None;
+        }
         let ready = self.ranked().find_map(|(at, candidate)| match self.standing(at, candidate) {
             Standing::Ready(dial) => Some((candidate, dial)),
             _ => None,
