@@ -11,7 +11,7 @@ use sip_signin::discovery::{
 };
 use sip_signin::{HostName, Origin, SipAddress, SrvName};
 
-use super::world::{After, DialSays, HostSays, Lead, SrvSays, World, jeremy};
+use super::world::{After, DialSays, HostSays, Lead, SrvSays, World, beginning, jeremy};
 
 /// What happened: the plan's steps, and what the plan heard in time.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,7 +69,7 @@ impl World {
     }
 
     pub fn run_for(&self, address: &SipAddress, search: &Search, seed: Seed) -> Run {
-        let start = Instant::now();
+        let start = beginning();
         let plan = DiscoveryPlan::new(address, search, seed, start);
         let walk = Walk {
             world: self,

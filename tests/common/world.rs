@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::time::Instant;
 
 use sip_signin::discovery::{
     Absence, Answer, ConnectFailure, Endpoint, Family, LookupFailure, Protocol, SrvAnswer,
@@ -61,6 +62,12 @@ pub struct Manners {
 }
 
 pub const DOMAIN: &str = "contoso.com";
+
+/// When a walk begins.
+#[expect(clippy::disallowed_methods, reason = "any instant to count from")]
+pub fn beginning() -> Instant {
+    Instant::now()
+}
 
 pub fn jeremy() -> SipAddress {
     format!("sip:jeremy@{DOMAIN}").parse().unwrap()

@@ -12,7 +12,7 @@ use sip_signin::discovery::{
 };
 
 use crate::walk::Wire;
-use crate::world::{Lead, jeremy};
+use crate::world::{Lead, beginning, jeremy};
 use crate::zones::Settings;
 
 /// The plan and what it offered and is still owed.
@@ -46,7 +46,7 @@ impl Scene {
     }
 
     pub fn of(search: &Search) -> Self {
-        let start = Instant::now();
+        let start = beginning();
         let mut scene = Self {
             plan: DiscoveryPlan::new(&jeremy(), search, Seed(0), start),
             start,
