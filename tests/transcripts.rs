@@ -273,7 +273,7 @@ fn law_12_a_printed_trace_replays_itself() {
         ("connected", 16),
         ("exhausted", 40),
         ("connected and exhausted", 8),
-        ("connected twice", 4),
+        ("connected twice", 3),
         ("in clear text", 2),
         ("timed out", 15),
         ("a late driver", 30),

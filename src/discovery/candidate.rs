@@ -25,8 +25,10 @@ pub(super) struct Candidate {
     pub(super) spent: bool,
     /// Its first dial since the last adoption.
     pub(super) opened: Option<Instant>,
-    /// Its latest dial.
+    /// When it was dialled last.
     pub(super) last_dial: Option<Instant>,
+    /// Its latest dial, the head of a chain.
+    pub(super) latest: Option<usize>,
 }
 
 /// One connect.
@@ -37,6 +39,8 @@ pub(super) struct Dial<C> {
     pub(super) since: Instant,
     pub(super) until: Instant,
     pub(super) state: Dialled<C>,
+    /// The dial of the same candidate before this one.
+    pub(super) before: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -70,7 +74,7 @@ pub(super) enum Standing {
 }
 
 /// Whose an address is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Owner {
     /// It came with the SRV answer that ranks this candidate, and is for no other.
     Candidate(usize),

@@ -18,7 +18,7 @@ use crate::policy::TrustedHost;
 pub(super) struct Facts<C> {
     pub(super) questions: Vec<Question>,
     pub(super) hosts: Vec<KnownHost>,
-    /// All addresses, each with its owner, in the order they came.
+    /// All addresses, each with its owner: by owner, then in the order they came.
     pub(super) addresses: Vec<(Owner, IpAddr)>,
     pub(super) candidates: Vec<Candidate>,
     /// The candidates by rank.
@@ -61,13 +61,13 @@ impl<C> Facts<C> {
         if known.is_none() {
             let ip = host.ip();
             let lookup = if ip.is_some() { Lookup::Found } else { Lookup::Unasked };
-            self.addresses.extend(ip.map(|ip| (Owner::Host(at), ip)));
             self.hosts.push(KnownHost {
                 host: host.clone(),
                 v6: lookup.clone(),
                 v4: lookup,
                 v4_since: None,
             });
+            self.learn(Owner::Host(at), ip.into_iter());
         }
         let same = |c: &Candidate| {
             c.host == at && c.endpoint.port == port && c.rank.protocol == rank.protocol
@@ -86,6 +86,7 @@ impl<C> Facts<C> {
                     spent: false,
                     opened: None,
                     last_dial: None,
+                    latest: None,
                 });
             }
         }
@@ -114,9 +115,9 @@ impl<C> Facts<C> {
         now: Instant,
     ) -> usize {
         let left_out = self.learn(Owner::Host(at), addresses);
-        let v4 = |(of, ip): &(Owner, IpAddr)| *of == Owner::Host(at) && ip.is_ipv4();
+        let v4 = self.owned(Owner::Host(at)).iter().any(|(_, ip)| ip.is_ipv4());
         if let Some(host) = self.hosts.get_mut(at).filter(|host| host.v4_since.is_none()) {
-            host.v4_since = self.addresses.iter().any(v4).then_some(now);
+            host.v4_since = v4.then_some(now);
         }
         left_out
     }
@@ -124,32 +125,37 @@ impl<C> Facts<C> {
     /// Keeps distinct addresses, of each family as many as could be dialled; returns how many more
     /// of this owner's are now beyond the limit.
     fn learn(&mut self, owner: Owner, addresses: impl Iterator<Item = IpAddr>) -> usize {
-        let before = self.owned(owner).count();
-        let mut fresh: Vec<IpAddr> = Vec::new();
+        let beyond = |count: usize| count.saturating_sub(ADDRESS_LIMIT);
+        let before = self.owned(owner).len();
+        let (mut learned, mut crowd) = (before, Vec::new());
         for address in addresses {
-            if !fresh.contains(&address) && self.owned(owner).all(|known| known != address) {
-                fresh.push(address);
+            let known = self.owned(owner).iter().any(|(_, ip)| *ip == address);
+            if known || crowd.contains(&address) {
+                continue;
+            }
+            learned = learned.saturating_add(1);
+            let family = Family::of(address);
+            let kept = self.owned(owner).iter().filter(|(_, ip)| Family::of(*ip) == family);
+            if kept.count() < ADDRESS_LIMIT {
+                let end = self.addresses.partition_point(|(of, _)| *of <= owner);
+                self.addresses.insert(end, (owner, address));
+            } else {
+                crowd.push(address);
             }
         }
-        let beyond = |count: usize| count.saturating_sub(ADDRESS_LIMIT);
-        let left_out = beyond(before.saturating_add(fresh.len())).saturating_sub(beyond(before));
-        for family in [Family::V6, Family::V4] {
-            let fits = |ip: &IpAddr| Family::of(*ip) == family;
-            let kept = self.owned(owner).filter(fits).count();
-            let room = ADDRESS_LIMIT.saturating_sub(kept);
-            let new = fresh.iter().copied().filter(fits).take(room);
-            self.addresses.extend(new.map(|ip| (owner, ip)));
-        }
-        left_out
+        beyond(learned).saturating_sub(beyond(before))
     }
 
-    fn owned(&self, owner: Owner) -> impl Iterator<Item = IpAddr> + Clone {
-        self.addresses.iter().filter(move |(of, _)| *of == owner).map(|(_, ip)| *ip)
+    /// The addresses of one owner, in the order they came.
+    fn owned(&self, owner: Owner) -> &[(Owner, IpAddr)] {
+        let end = self.addresses.partition_point(|(of, _)| *of <= owner);
+        let before = self.addresses.get(..end).unwrap_or_default();
+        before.get(before.partition_point(|(of, _)| *of < owner)..).unwrap_or_default()
     }
 
     /// Of two connections of one candidate, the first one counts; the other is dropped.
     pub(super) fn keep_first_ready(&mut self, candidate: usize, newest: usize) {
-        let second = self.dials_of(candidate).filter(|dial| dial.is_ready()).count() > 1;
+        let second = self.dials_of(candidate).filter(|(_, dial)| dial.is_ready()).count() > 1;
         if let Some(dial) = self.dials.get_mut(newest).filter(|_| second) {
             dial.state = Dialled::Failed;
         }
@@ -171,7 +177,8 @@ impl<C> Facts<C> {
             let Some(family) = host.unasked() else { continue };
             let half_asked = family == Family::V4;
             let address_left = || {
-                self.next_address(at, candidate).is_some() || self.dials_of(at).any(Dial::is_open)
+                self.next_address(at, candidate).is_some()
+                    || self.dials_of(at).any(|(_, dial)| dial.is_open())
             };
             if half_asked || !address_left() {
                 return Some((candidate.host, family));
@@ -212,8 +219,21 @@ impl<C> Facts<C> {
         self.questions.iter().filter(matters).filter_map(Question::open)
     }
 
-    pub(super) fn dials_of(&self, candidate: usize) -> impl Iterator<Item = &Dial<C>> {
-        self.dials.iter().filter(move |dial| dial.candidate == candidate)
+    /// The dials of a candidate with their numbers, the latest first.
+    pub(super) fn dials_of(&self, candidate: usize) -> impl Iterator<Item = (usize, &Dial<C>)> {
+        let numbered = |number: usize| Some((number, self.dials.get(number)?));
+        let latest = self.candidates.get(candidate).and_then(|c| c.latest);
+        std::iter::successors(latest.and_then(numbered), move |(_, dial)| {
+            dial.before.and_then(numbered)
+        })
+    }
+
+    /// Adds a dial to a candidate's.
+    pub(super) fn push_dial(&mut self, mut dial: Dial<C>) {
+        if let Some(candidate) = self.candidates.get_mut(dial.candidate) {
+            dial.before = candidate.latest.replace(self.dials.len());
+            self.dials.push(dial);
+        }
     }
 
     pub(super) fn open_dials(&self) -> usize {
@@ -227,7 +247,7 @@ impl<C> Facts<C> {
         let asked = host.open_since();
         if let Some(opened) = candidate.opened {
             let mut open = asked.is_some();
-            for (number, dial) in self.dials.iter().enumerate().filter(|(_, d)| d.candidate == at) {
+            for (number, dial) in self.dials_of(at) {
                 match dial.state {
                     Dialled::Ready { .. } => return Standing::Ready(number),
                     Dialled::Open => open = true,
@@ -254,14 +274,48 @@ impl<C> Facts<C> {
         if self.dials_of(at).count() >= ADDRESS_LIMIT {
             return None;
         }
-        let last = self.dials_of(at).last().map(|dial| Family::of(dial.address));
+        let last = self.dials_of(at).next().map(|(_, dial)| Family::of(dial.address));
         let turn = if last == Some(Family::V6) { Family::V4 } else { Family::V6 };
         [Owner::Candidate(at), Owner::Host(candidate.host)].into_iter().find_map(|owner| {
-            let dialled = |ip: IpAddr| self.dials_of(at).any(|dial| dial.address == ip);
-            let mut fresh = self.owned(owner).filter(|ip| !dialled(*ip));
-            let in_turn = fresh.clone().find(|ip| Family::of(*ip) == turn);
-            in_turn.or_else(|| fresh.next()).map(|ip| (owner, ip))
+            let fresh = |family: Family| {
+                let mut own = self.owned(owner).iter().map(|(_, ip)| *ip);
+                let next = own.find(|ip| Family::of(*ip) == family && !self.dialled(at, *ip));
+                next.filter(|_| self.has_share(at, candidate, owner, family))
+            };
+            fresh(turn).or_else(|| fresh(turn.other())).map(|ip| (owner, ip))
         })
+    }
+
+    fn dialled(&self, candidate: usize, address: IpAddr) -> bool {
+        self.dials_of(candidate).any(|(_, dial)| dial.address == address)
+    }
+
+    /// Whether a family has some of its share of the limit of addresses left. Half is sure; what
+    /// the other family leaves comes on top once its answer is known, so that the arrival of the
+    /// answers does not decide which addresses are dialled.
+    fn has_share(&self, at: usize, candidate: &Candidate, owner: Owner, family: Family) -> bool {
+        let (Owner::Host(_), Some(host)) = (owner, self.hosts.get(candidate.host)) else {
+            return true;
+        };
+        let came_along = self.owned(Owner::Candidate(at));
+        let room = ADDRESS_LIMIT.saturating_sub(came_along.len());
+        let half = room / 2;
+        let (own_half, other_half) = match family {
+            Family::V6 => (room.saturating_sub(half), half),
+            Family::V4 => (half, room.saturating_sub(half)),
+        };
+        let asked = |of: Family| {
+            let own = self.owned(owner).iter().map(|(_, ip)| *ip);
+            own.filter(move |ip| {
+                Family::of(*ip) == of && came_along.iter().all(|(_, known)| known != ip)
+            })
+        };
+        let share = if host.lookup(family.other()).is_done() {
+            room.saturating_sub(asked(family.other()).count().min(other_half))
+        } else {
+            own_half
+        };
+        asked(family).filter(|ip| self.dialled(at, *ip)).count() < share
     }
 
     /// Forgets what is open, as an adoption demands: it counts as never offered. Answers that came,
@@ -269,10 +323,15 @@ impl<C> Facts<C> {
     pub(super) fn forget_open(&mut self) {
         self.questions.iter_mut().for_each(|q| q.lookup.forget());
         self.hosts.iter_mut().for_each(KnownHost::forget_open);
-        self.dials.retain(|dial| matches!(dial.state, Dialled::Failed));
         for candidate in &mut self.candidates {
             candidate.opened = None;
             candidate.last_dial = None;
+            candidate.latest = None;
+        }
+        for dial in std::mem::take(&mut self.dials) {
+            if matches!(dial.state, Dialled::Failed) {
+                self.push_dial(dial);
+            }
         }
     }
 }

@@ -100,7 +100,7 @@ impl<C> DiscoveryPlan<C> {
     ) {
         let Some(known) = self.facts.hosts.get_mut(at) else { return };
         let Some(host) = known.host.name().cloned() else { return };
-        let lookup = known.lookup(family);
+        let lookup = known.lookup_mut(family);
         if lookup.open_until().is_none_or(|until| until <= now) {
             return;
         }
@@ -191,7 +191,7 @@ impl<C> DiscoveryPlan<C> {
                 if !known.lookup(family).is_overdue(now) {
                     continue;
                 }
-                *known.lookup(family) = Lookup::Failed(LookupFailure::TimedOut);
+                *known.lookup_mut(family) = Lookup::Failed(LookupFailure::TimedOut);
                 let Some(host) = known.host.name().cloned() else { continue };
                 self.conclude(Conclusion::TimedOut(Overdue::Host(host, family)));
                 self.conclude_host(at);

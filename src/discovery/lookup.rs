@@ -79,7 +79,14 @@ pub(super) struct KnownHost {
 }
 
 impl KnownHost {
-    pub(super) fn lookup(&mut self, family: Family) -> &mut Lookup {
+    pub(super) fn lookup(&self, family: Family) -> &Lookup {
+        match family {
+            Family::V6 => &self.v6,
+            Family::V4 => &self.v4,
+        }
+    }
+
+    pub(super) fn lookup_mut(&mut self, family: Family) -> &mut Lookup {
         match family {
             Family::V6 => &mut self.v6,
             Family::V4 => &mut self.v4,

@@ -116,7 +116,7 @@ impl<C> Facts<C> {
     ) -> Option<(IpAddr, Instant)> {
         let host = self.hosts.get(candidate.host)?;
         let (owner, address) = self.next_address(at, candidate)?;
-        if self.dials_of(at).any(|dial| dial.is_open()) {
+        if self.dials_of(at).any(|(_, dial)| dial.is_open()) {
             return Some((address, later(candidate.last_dial?, pace.address_delay?)));
         }
         match (owner, address, &host.v6, host.v4_since) {

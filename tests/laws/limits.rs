@@ -165,6 +165,46 @@ fn r14_the_16th_address_is_dialled_and_the_17th_left_out() {
     assert_eq!((run.dials().len(), v6), (16, 2));
 }
 
+/// Law 2 at the limit: one at a time, the same addresses are dialled whichever family comes first,
+/// and neither crowds the other out.
+#[test]
+fn r14_which_addresses_are_dialled_does_not_depend_on_the_family_that_comes_first() {
+    for (v4, v6, used_v4, used_v6) in
+        [(30, 30, 8, 8), (30, 2, 14, 2), (3, 30, 3, 13), (30, 0, 16, 0)]
+    {
+        let v4: Vec<_> = (1..=v4).map(|n| format!("192.0.2.{n}")).collect();
+        let v6: Vec<_> = (1..=v6).map(|n| format!("2001:db8::{n}")).collect();
+        let answers = [(Family::V4, v4), (Family::V6, v6)];
+        let mut seen = Vec::new();
+        for order in [[0, 1], [1, 0]] {
+            let slow = Settings { pace: Pace::ONE_AT_A_TIME, ..Settings::default() };
+            let mut scene = Scene::new(&slow);
+            scene.answer(records(&[(0, 0, 5061, "a.contoso.com")]));
+            scene.absent();
+            let mut dialled = Vec::new();
+            for (step, which) in order.into_iter().enumerate() {
+                let (family, addresses) = &answers[which];
+                let addresses: Vec<_> = addresses.iter().map(String::as_str).collect();
+                scene.address("a.contoso.com", *family, &addresses);
+                // Past the resolution delay, as far as it goes without the other family.
+                scene.pass(100 * (step as u64 + 1));
+                while !scene.dialling().is_empty() {
+                    dialled.extend(scene.dialling());
+                    scene.fail(A, ConnectFailure::Refused);
+                }
+            }
+            assert!(scene.cause.is_some());
+            let count = |mark: char| {
+                dialled.iter().filter(|d| d.rsplit(' ').next().unwrap().contains(mark)).count()
+            };
+            assert_eq!((count('.'), count(':')), (used_v4, used_v6), "{dialled:?}");
+            dialled.sort();
+            seen.push(dialled);
+        }
+        assert_eq!(seen[0], seen[1]);
+    }
+}
+
 #[test]
 fn r14_the_64th_target_is_used_and_the_65th_left_out() {
     assert_eq!(TARGET_LIMIT, 64);
