@@ -330,6 +330,11 @@ mod tests {
     }
 
     #[test]
+    fn the_ports_where_none_is_named_are_those_of_rfc_3261() {
+        assert_eq!((Tls.default_port(), Tcp.default_port()), (5061, 5060));
+    }
+
+    #[test]
     fn every_preset_passes_the_check_of_a_callers_own_and_is_found_by_name() {
         for order in SearchOrder::PRESETS {
             assert_eq!(SearchOrder::new(order.name.clone(), order.rows.clone()).unwrap(), order);

@@ -301,6 +301,8 @@ mod tests {
         assert_eq!(build(Search::builder().manual(none)), Err(SearchError::NoManualServer));
         let both = Search::builder().manual(manual(Protocol::Tls)).order(SearchOrder::COMMUNICATOR);
         assert_eq!(build(both), Err(SearchError::ManualAndOrder));
+        let timeouts = Timeouts { lookup: Duration::from_secs(1), ..Timeouts::DEFAULT };
+        assert_eq!(Search::builder().timeouts(timeouts).build().unwrap().timeouts(), timeouts);
         let timeouts = Timeouts { lookup: Duration::ZERO, ..Timeouts::DEFAULT };
         assert_eq!(build(Search::builder().timeouts(timeouts)), Err(SearchError::NoTime));
         assert_eq!(Search::builder().build(), Ok(Search::default()));
