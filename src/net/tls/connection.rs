@@ -2,6 +2,8 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -64,17 +66,23 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Open<S> {
 /// The TCP stream below TLS.
 pub(super) struct Noting {
     stream: TcpStream,
-    heard: bool,
+    heard: Heard,
+}
+
+/// Whether the server has sent even one byte; it can be asked after the stream is gone.
+#[derive(Clone, Default)]
+pub(super) struct Heard(Arc<AtomicBool>);
+
+impl Heard {
+    pub(super) fn anything(&self) -> bool {
+        self.0.load(Relaxed)
+    }
 }
 
 impl Noting {
-    pub(super) fn new(stream: TcpStream) -> Self {
-        Self { stream, heard: false }
-    }
-
-    /// Whether the server has sent even one byte.
-    pub(super) fn heard(&self) -> bool {
-        self.heard
+    pub(super) fn new(stream: TcpStream) -> (Self, Heard) {
+        let heard = Heard::default();
+        (Self { stream, heard: heard.clone() }, heard)
     }
 }
 
@@ -86,7 +94,9 @@ impl AsyncRead for Noting {
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
-        self.heard |= buf.filled().len() > before;
+        if buf.filled().len() > before {
+            self.heard.0.store(true, Relaxed);
+        }
         polled
     }
 }

@@ -7,6 +7,7 @@ mod fault;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -16,6 +17,7 @@ use rustls::{CipherSuite, ClientConfig, ProtocolVersion};
 #[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
 use rustls::{RootCertStore, crypto::CryptoProvider};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -46,6 +48,7 @@ use crate::transport::{Connection, ConnectionFacts, TlsFacts, Transport};
 pub struct RustlsTransport {
     config: Arc<ClientConfig>,
     wildcards: Wildcards,
+    handshake: Duration,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -55,6 +58,9 @@ enum Wildcards {
 }
 
 impl RustlsTransport {
+    /// How long a handshake may take, by default: 5 s, less than a plan grants a whole connect.
+    pub const HANDSHAKE_WITHIN: Duration = Duration::from_secs(5);
+
     /// Trusts what the operating system trusts.
     ///
     /// On Windows and macOS the system's own verifier judges, which does not say for which names a
@@ -95,7 +101,7 @@ impl RustlsTransport {
     /// Uses a configuration of the caller's: other roots, a client certificate, another provider.
     /// Whatever verifier it holds is what judges the servers.
     pub fn with_config(config: Arc<ClientConfig>) -> Self {
-        Self { config, wildcards: Wildcards::Accept }
+        Self { config, wildcards: Wildcards::Accept, handshake: Self::HANDSHAKE_WITHIN }
     }
 
     /// Refuses a certificate that fits the host only by a wildcard: "Implementations MUST match the
@@ -104,6 +110,15 @@ impl RustlsTransport {
     #[must_use]
     pub fn refusing_wildcards(self) -> Self {
         Self { wildcards: Wildcards::Refuse, ..self }
+    }
+
+    /// How long a handshake may take; [`HANDSHAKE_WITHIN`](Self::HANDSHAKE_WITHIN) by default.
+    ///
+    /// The driver bounds a whole connect; this shorter bound tells a server that fell silent in the
+    /// middle of TLS, beside which clear text would be a downgrade, from one that never spoke.
+    #[must_use]
+    pub fn handshake_within(self, limit: Duration) -> Self {
+        Self { handshake: limit, ..self }
     }
 
     async fn start_tls(
@@ -117,11 +132,14 @@ impl RustlsTransport {
             Host::Ip(address) => ServerName::from(*address),
         };
         let connector = TlsConnector::from(Arc::clone(&self.config));
-        let stream = connector
-            .connect(name, Noting::new(stream))
-            .into_fallible()
-            .await
-            .map_err(|(error, stream)| fault::of_handshake(&error, stream.heard()))?;
+        let (stream, heard) = Noting::new(stream);
+        let stream = match timeout(self.handshake, connector.connect(name, stream)).await {
+            Ok(shaken) => shaken.map_err(|error| fault::of_handshake(&error, heard.anything()))?,
+            Err(_) if heard.anything() => {
+                return Err(ConnectFailure::Handshake("the server fell silent".into()));
+            }
+            Err(_) => return Err(ConnectFailure::TimedOut),
+        };
         let facts = facts(stream.get_ref().1);
         if let (Wildcards::Refuse, Host::Name(name)) = (self.wildcards, host)
             && !facts.names.iter().any(|n| n.raw().eq_ignore_ascii_case(name.as_str()))

@@ -170,6 +170,30 @@ async fn a_server_that_leaves_after_its_hello_had_begun_tls() {
     assert!(matches!(failure, ConnectFailure::Handshake(_)), "{failure:?}");
 }
 
+#[tokio::test]
+async fn a_server_that_falls_silent_has_begun_tls_only_if_it_ever_spoke() {
+    let authority = Authority::new("Contoso CA");
+    let transport = authority.transport().handshake_within(Duration::from_millis(200));
+    let address = canned(async |mut stream: TcpStream| {
+        let _hello = stream.read(&mut [0; 4096]).await?;
+        // The head of a handshake record and no more of it.
+        stream.write_all(&[22, 3, 3, 0, 122]).await?;
+        stream.read(&mut [0; 1]).await.map(drop)
+    })
+    .await;
+    let failure = connect(&transport, SIP, address).await.unwrap_err();
+    assert_eq!(failure, ConnectFailure::Handshake("the server fell silent".into()));
+    assert!(!failure.leaves_clear_text());
+
+    let address = canned(async |mut stream: TcpStream| {
+        while stream.read(&mut [0; 4096]).await? > 0 {}
+        Ok(())
+    })
+    .await;
+    let failure = connect(&transport, SIP, address).await.unwrap_err();
+    assert_eq!(failure, ConnectFailure::TimedOut);
+}
+
 /// What the server name of SNI is made of: one normal form goes to DNS, SNI and certificate.
 #[tokio::test]
 async fn the_server_is_told_the_normal_form_of_the_name() {
