@@ -1,0 +1,20 @@
+//! The proof that a server asks for, and the signatures of every message after it. [MS-SIPAE]
+
+mod base64;
+
+mod secret;
+
+mod mechanism;
+
+#[cfg(feature = "ntlm")]
+mod ntlm;
+
+mod signature;
+
+pub use mechanism::{
+    Identity, Mechanism, MechanismError, MechanismErrorKind, MechanismProvider, MechanismStep,
+};
+#[cfg(feature = "ntlm")]
+pub use ntlm::{Ntlm, NtlmError, NtlmFlags};
+pub use secret::{Account, AccountError, AccountErrorKind, Credentials, Password};
+pub use signature::{Ambiguous, Salt, Version, signature_buffer};
