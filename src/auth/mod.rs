@@ -11,6 +11,19 @@ mod ntlm;
 
 mod signature;
 
+mod authorization;
+
+mod window;
+
+mod association;
+
+#[cfg(feature = "digest")]
+mod digest;
+
+pub use association::{Association, AssociationError, Protection};
+pub use authorization::{Authorization, Unwritable};
+#[cfg(feature = "digest")]
+pub use digest::{Digest, DigestAlgorithm, DigestError};
 pub use mechanism::{
     Identity, Mechanism, MechanismError, MechanismErrorKind, MechanismProvider, MechanismStep,
 };

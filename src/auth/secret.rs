@@ -89,6 +89,15 @@ impl Account {
         self.user.rsplit_once('@').filter(|_| self.domain.is_empty())
     }
 
+    /// All of it, as it was typed.
+    pub fn typed(&self) -> String {
+        if self.domain.is_empty() {
+            self.user.to_string()
+        } else {
+            format!("{}\\{}", self.domain, self.user)
+        }
+    }
+
     fn read(text: &str) -> Result<Self, AccountErrorKind> {
         use AccountErrorKind as Kind;
         if text.is_empty() {

@@ -215,3 +215,86 @@ impl Identities {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn buffer(version: Version, message: &str) -> Result<String, Ambiguous> {
+        let salt = Salt { scheme: "NTLM", rand: "ab", num: "1", realm: "R", target: "T" };
+        let message = Message::parse(message.to_owned().into()).unwrap();
+        signature_buffer(version, salt, &message)
+    }
+
+    #[test]
+    fn absent_parts_are_empty_and_only_responses_have_a_status() {
+        let nothing = "<NTLM><ab><1><R><T>";
+        for (version, message, parts) in [
+            (Version::V2, "A sip:b SIP/2.0\r\nl: 0\r\n\r\n", 8),
+            (Version::V3, "A sip:b SIP/2.0\r\nl: 0\r\n\r\n", 11),
+            (Version::V4, "A sip:b SIP/2.0\r\nl: 0\r\n\r\n", 10 + 1),
+        ] {
+            let expected = format!("{nothing}{}", "<>".repeat(parts - 1));
+            assert_eq!(buffer(version, message).unwrap(), expected);
+            let response = "SIP/2.0 603 No\r\nl: 0\r\n\r\n";
+            assert_eq!(buffer(version, response).unwrap(), format!("{expected}<603>"));
+        }
+    }
+
+    #[test]
+    fn parts_are_signed_as_they_are_written() {
+        let message = "SIP/2.0 180 Ringing\r\n\
+            f: \"<a>; tag=no\" <SIP:Jeremy@Contoso.com;User=phone>;EPID=1;TAG=Ab\r\n\
+            TO: sip:Toni@contoso.com;tag=cD\r\n\
+            i: X@y\r\n\
+            cseq: 007   INVITE\r\n\
+            P-ASSERTED-IDENTITY: \"T, <x>\" <SIP:Toni@contoso.com>,\r\n <TEL:+1;ext=2>\r\n\
+            P-Preferred-Identity: <sip:other@contoso.com>\r\n\
+            expires: 0600 ;x\r\n\
+            l: 0\r\n\r\n";
+        let (head, tail) = ("<NTLM><ab><1><R><T><X@y><007><INVITE>", "<0600 ;x><180>");
+        let from = "<SIP:Jeremy@Contoso.com;User=phone><Ab>";
+        assert_eq!(buffer(Version::V2, message).unwrap(), format!("{head}{from}<cD>{tail}"));
+        for version in [Version::V3, Version::V4] {
+            assert_eq!(
+                buffer(version, message).unwrap(),
+                format!(
+                    "{head}{from}<sip:Toni@contoso.com><cD><SIP:Toni@contoso.com><TEL:+1;ext=2>{tail}"
+                )
+            );
+        }
+    }
+
+    #[test]
+    fn the_preferred_identity_counts_when_none_is_asserted() {
+        let of = |fields: &str| {
+            let message = format!("A sip:b SIP/2.0\r\n{fields}l: 0\r\n\r\n");
+            buffer(Version::V4, &message)
+        };
+        let expected = |sip: &str, tel: &str| {
+            Ok(format!("<NTLM><ab><1><R><T>{}<{sip}><{tel}><>", "<>".repeat(7)))
+        };
+        assert_eq!(of("P-Preferred-Identity: <sip:a@b>\r\n"), expected("sip:a@b", ""));
+        assert_eq!(of("P-Preferred-Identity: tel:1\r\n"), expected("", "tel:1"));
+        let two = "P-Asserted-Identity: <tel:1>\r\nP-Asserted-Identity: <sips:a@b>\r\n";
+        assert_eq!(of(two), expected("sips:a@b", "tel:1"));
+        let name = "P-Asserted-Identity";
+        assert_eq!(of("P-Asserted-Identity: <sip:a@b>, <sip:c@d>\r\n"), Err(Ambiguous { name }));
+    }
+
+    #[test]
+    fn a_field_that_comes_twice_signs_nothing() {
+        for name in ["Call-ID", "CSeq", "Expires", "From", "To"] {
+            let message = format!("SIP/2.0 200 OK\r\n{name}: 1\r\n{name}: 2\r\nl: 0\r\n\r\n");
+            assert_eq!(buffer(Version::V4, &message), Err(Ambiguous { name }));
+        }
+    }
+
+    #[test]
+    fn three_versions_are_spoken() {
+        let spoken: Vec<_> = (0..9).filter_map(Version::read).collect();
+        assert_eq!(spoken, [Version::V2, Version::V3, Version::V4]);
+        assert_eq!(spoken.iter().map(|version| version.number()).collect::<Vec<_>>(), [2, 3, 4]);
+        assert_eq!(spoken.iter().filter(|version| version.signs_last_token()).count(), 1);
+    }
+}
