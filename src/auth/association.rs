@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 
 use super::authorization::{Authorization, Unwritable, Writer, field};
 use super::base64;
+use super::hex;
 use super::mechanism::{
     Identity, Mechanism, MechanismError, MechanismErrorKind, MechanismProvider, MechanismStep,
 };
 use super::signature::{Ambiguous, Salt, Version, signature_buffer};
 use super::window::Window;
 use crate::now::Now;
-use crate::random::{Random, RandomError, hex};
+use crate::random::{self, Random, RandomError};
 use crate::sip::{Challenge, Challenger, Message, Scheme};
 use crate::text::WireText;
 
@@ -175,11 +176,11 @@ impl Association {
             writer = writer.quoted("gssapi-data", &base64::encode(token))?;
         }
         if signs {
-            let rand = hex::<4>(random)?;
+            let rand = random::hex::<4>(random)?;
             self.sent = self.sent.saturating_add(1);
             let num = self.sent.to_string();
             let buffer = signature_buffer(self.version, self.salt(&scheme, &rand, &num), message)?;
-            let response = to_hex(&self.mechanism.sign(buffer.as_bytes())?);
+            let response = hex::encode(&self.mechanism.sign(buffer.as_bytes())?);
             writer = writer.quoted("crand", &rand)?.quoted("cnum", &num)?;
             writer = writer.quoted("response", &response)?;
         }
@@ -219,7 +220,7 @@ impl Association {
         if !self.is_up() {
             return Err(AssociationError::OutOfTurn);
         }
-        let signature = from_hex(signature).ok_or(AssociationError::Unreadable("rspauth"))?;
+        let signature = hex::decode(signature).ok_or(AssociationError::Unreadable("rspauth"))?;
         let rand = info.parameter("srand").ok_or(AssociationError::Missing("srand"))?;
         let num = info.parameter("snum").ok_or(AssociationError::Missing("snum"))?;
         let number = decimal(num).ok_or(AssociationError::Unreadable("snum"))?;
@@ -339,26 +340,6 @@ impl fmt::Debug for Association {
             .field("up", &self.is_up())
             .finish_non_exhaustive()
     }
-}
-
-fn to_hex(bytes: &[u8]) -> String {
-    use fmt::Write;
-    let mut text = String::new();
-    for byte in bytes {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
-}
-
-/// The bytes that hexadecimal digits of any case stand for.
-fn from_hex(text: &str) -> Option<Vec<u8>> {
-    let digits: Option<Vec<u32>> = text.chars().map(|c| c.to_digit(16)).collect();
-    let pairs = digits.filter(|digits| digits.len() % 2 == 0)?;
-    pairs
-        .chunks_exact(2)
-        .map(|pair| u8::try_from(pair.iter().fold(0, |n, d| n << 4 | d)).ok())
-        .collect()
 }
 
 fn decimal(text: &str) -> Option<u32> {

@@ -11,8 +11,9 @@ use zeroize::Zeroizing;
 
 use super::Protection;
 use super::authorization::{Authorization, Unwritable, Writer, field};
+use super::hex;
 use super::secret::Credentials;
-use crate::random::{Random, RandomError, hex};
+use crate::random::{self, Random, RandomError};
 use crate::sip::parameters::{split, value_of};
 use crate::sip::{Challenge, Challenger, Message, Scheme};
 use crate::text::WireText;
@@ -55,15 +56,7 @@ impl DigestAlgorithm {
             text.push_str(if n == 0 { "" } else { ":" });
             text.push_str(part);
         }
-        let digits = |bytes: &[u8]| {
-            use fmt::Write;
-            let mut digits = Zeroizing::new(String::with_capacity(bytes.len().saturating_mul(2)));
-            for byte in bytes {
-                // Writing to a string cannot fail.
-                let _ = write!(digits, "{byte:02x}");
-            }
-            digits
-        };
+        let digits = |bytes: &[u8]| Zeroizing::new(hex::encode(bytes));
         match self {
             Self::Md5 => digits(&Zeroizing::new(<[u8; 16]>::from(Md5::digest(&*text)))[..]),
             Self::Sha256 => digits(&Zeroizing::new(<[u8; 32]>::from(Sha256::digest(&*text)))[..]),
@@ -196,7 +189,7 @@ impl Digest {
         let Message::Request(request) = message else {
             return Err(DigestError::NoRequest);
         };
-        let cnonce = hex::<16>(random)?;
+        let cnonce = random::hex::<16>(random)?;
         self.count = self.count.checked_add(1).ok_or(DigestError::Rejected)?;
         let count = format!("{:08x}", self.count);
         let sent = Sent { uri: request.uri().into(), nonce: self.nonce.clone(), count, cnonce };

@@ -2,6 +2,8 @@
 
 mod base64;
 
+mod hex;
+
 mod secret;
 
 mod mechanism;
