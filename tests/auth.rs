@@ -75,6 +75,7 @@ fn base64(bytes: &[u8]) -> String {
 }
 
 /// The time that an NTLMv2 response was made, on the calendar.
+#[expect(clippy::disallowed_methods, reason = "any instant will do")]
 fn at(file_time: &[u8]) -> Now {
     let steps = u64::from_le_bytes(file_time.try_into().unwrap()) - 116_444_736_000_000_000;
     let since_1970 = Duration::new(steps / 10_000_000, (steps % 10_000_000) as u32 * 100);

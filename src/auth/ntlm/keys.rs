@@ -84,7 +84,7 @@ mod tests {
             assert_eq!(hex(&signature), mac);
             assert!(keys.verifies(text.as_bytes(), &signature));
             assert!(!other.verifies(text.as_bytes(), &signature));
-            assert!(!keys.verifies(text[1..].as_bytes(), &signature));
+            assert!(!keys.verifies(&text.as_bytes()[1..], &signature));
             assert!(!keys.verifies(text.as_bytes(), &signature[..15]));
             for at in 0..16 {
                 let mut changed = signature;

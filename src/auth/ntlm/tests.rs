@@ -7,6 +7,7 @@ use crate::auth::{Credentials, Password};
 use crate::random::RandomError;
 
 /// 1 March 2010, when Communicator's exchange was recorded.
+#[expect(clippy::disallowed_methods, reason = "any instant will do")]
 fn now() -> Now {
     let wall = UNIX_EPOCH + Duration::new(1_267_438_088, 433_288_900);
     Now { instant: Instant::now(), wall }
@@ -227,4 +228,58 @@ fn the_longest_names_are_written() {
     };
     let written = unhex(&hex(&response::utf16(&"w".repeat(Ntlm::WORKSTATION_LIMIT))));
     assert!(answer.windows(written.len()).any(|window| window == written));
+}
+
+/// [MS-NLMP] section 4.2 and others, as far as they are NTLMv2; what is weaker cannot be computed here.
+#[test]
+fn the_cases_of_the_corpora_come_out() {
+    let Some(root) = std::env::var_os("SIGNIN_CORPORA").map(std::path::PathBuf::from) else {
+        println!("skipped: no corpora");
+        return;
+    };
+    let text = std::fs::read_to_string(root.join("ntlm/nlmp-vectors.json")).unwrap();
+    let cases: Vec<serde_json::Value> = serde_json::from_str(&text).unwrap();
+    let mut checked = Vec::new();
+    for case in &cases {
+        let text = |name: &str| case[name].as_str().unwrap().to_lowercase();
+        let bytes = |name: &str| unhex(&text(name));
+        let expect = |name: &str| case["expect"][name].as_str().unwrap();
+        let ntowf = || {
+            let part = |name: &str| case[name].as_str().unwrap();
+            let account = format!("{}\\{}", part("domain"), part("user")).parse().unwrap();
+            response::ntowf_v2(&account, &Password::new(part("password")))
+        };
+        match case["what"].as_str().unwrap() {
+            "NTOWFv2" => assert_eq!(hex(&*ntowf()), text("expect")),
+            "NTLMv2" => {
+                let response = response::Response {
+                    server_challenge: bytes("server_challenge").try_into().unwrap(),
+                    client_challenge: bytes("client_challenge").try_into().unwrap(),
+                    time: bytes("time").try_into().unwrap(),
+                    target_info: &bytes("target_info"),
+                };
+                let proof = response.nt(&ntowf());
+                let key: [u8; 16] = bytes("random_session_key").try_into().unwrap();
+                assert_eq!(hex(&proof.nt[..16]), expect("nt_proof"));
+                assert_eq!(hex(&response.lm(&ntowf())), expect("lm"));
+                assert_eq!(hex(&*proof.session_base_key), expect("session_base_key"));
+                assert_eq!(hex(&hash::rc4(&proof.session_base_key, key)), expect("encrypted"));
+            }
+            what if what.starts_with("real Communicator") => {
+                assert_eq!(bytes("type2"), COMMUNICATOR.challenge());
+                assert_eq!(bytes("type3"), COMMUNICATOR.authenticate());
+                let key = Zeroizing::new(bytes("exported_session_key").try_into().unwrap());
+                for (keys, which) in
+                    [(SideKeys::client(&key), "request"), (SideKeys::server(&key), "response")]
+                {
+                    let signed = case[format!("{which}_signature_string")].as_str().unwrap();
+                    let signature = text(&format!("{which}_signature"));
+                    assert_eq!(hex(&keys.mac(signed.as_bytes())), signature);
+                }
+            }
+            _ => continue,
+        }
+        checked.push(text("id"));
+    }
+    assert_eq!(checked, ["nt003", "nt006", "nt008", "nt009", "nt010", "nt011"]);
 }
