@@ -9,7 +9,8 @@ use crate::text::WireText;
 
 /// An `Authorization` or `Proxy-Authorization` header field (RFC 3261 sections 20.7 and 20.28).
 ///
-/// `Debug` shows its name only: a password can be guessed at from some values.
+/// [`Association`](super::Association) and `Digest` make them; [`add_to`](Self::add_to) puts one into
+/// the message that it is for. `Debug` shows its name only: a password can be guessed at from some values.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Authorization {
     name: &'static str,

@@ -14,6 +14,62 @@ use crate::text::WireText;
 /// Starts [`Mechanism`]s of one scheme.
 ///
 /// A caller can bring its own: Windows' SSPI, a smart card, another Kerberos library.
+///
+/// ```
+/// use sip_signin::auth::{
+///     Identity, Mechanism, MechanismError, MechanismErrorKind, MechanismProvider, MechanismStep,
+/// };
+/// use sip_signin::sip::Scheme;
+/// use sip_signin::{Now, Random};
+///
+/// /// Kerberos by some library that has a context for each server.
+/// struct Library;
+/// struct Context { target: String }
+///
+/// impl MechanismProvider for Library {
+///     fn scheme(&self) -> Scheme {
+///         Scheme::Kerberos
+///     }
+///
+///     fn takes(&self, identity: Identity<'_>) -> bool {
+///         matches!(identity, Identity::CurrentUser)
+///     }
+///
+///     fn start(
+///         &self,
+///         target: &str,
+///         identity: Identity<'_>,
+///     ) -> Result<Box<dyn Mechanism>, MechanismError> {
+///         if !self.takes(identity) {
+///             return Err(MechanismErrorKind::Identity.into());
+///         }
+///         Ok(Box::new(Context { target: target.to_owned() }))
+///     }
+/// }
+///
+/// impl Mechanism for Context {
+///     fn step(
+///         &mut self,
+///         token: Option<&[u8]>,
+///         _now: Now,
+///         _random: &dyn Random,
+///     ) -> Result<MechanismStep, MechanismError> {
+///         match token {
+///             None => Ok(MechanismStep::Continue(format!("ticket for {}", self.target).into())),
+///             Some(_reply) => Ok(MechanismStep::Done(None)),
+///         }
+///     }
+/// #   fn sign(&mut self, _: &[u8]) -> Result<Vec<u8>, MechanismError> {
+/// #       Err(MechanismErrorKind::NotReady.into())
+/// #   }
+/// #   fn verify(&mut self, _: &[u8], _: &[u8]) -> Result<(), MechanismError> {
+/// #       Err(MechanismErrorKind::NotReady.into())
+/// #   }
+///     // and `sign` and `verify`, which call the library with the context
+/// }
+///
+/// assert!(Library.start("sip/pool01.contoso.com", Identity::CurrentUser).is_ok());
+/// ```
 pub trait MechanismProvider: Send + Sync {
     /// Which challenges it answers. It is also the first word of what it writes.
     fn scheme(&self) -> Scheme;

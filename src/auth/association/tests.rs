@@ -168,7 +168,15 @@ fn an_absent_signature_is_said_and_a_wrong_or_replayed_one_refused() {
     assert!(wrong.is_wrong_signature(), "{wrong}");
     // A wrong one uses no number up.
     assert_eq!(verify(&signed("1", "8", "")).unwrap(), Protection::Verified);
-    assert_eq!(verify(&signed("1", "6", "")).unwrap(), Protection::Verified);
+    let named = signed("1", "6", r#", opaque="O""#);
+    assert_eq!(verify(&named).unwrap(), Protection::Verified);
+    // What a verified message says of the association's name holds from then on.
+    assert!(matches!(
+        verify(&signed("1", "9", r#", opaque="P""#)),
+        Err(AssociationError::Foreign("opaque"))
+    ));
+    let next = association.authorize(&register(), &Fixed).unwrap();
+    assert!(next.value().contains(r#"opaque="O""#), "{}", next.value());
 }
 
 #[test]

@@ -191,6 +191,8 @@ fn only_a_stale_nonce_is_answered_again() {
 fn the_servers_proof_is_checked_and_its_next_nonce_used() {
     let mut digest =
         start(r#"Digest realm="r", nonce="1", qop="auth", algorithm=SHA-256"#).unwrap();
+    let unasked = digest.verify(&answer(r#"rspauth="00""#));
+    assert_eq!(unasked, Err(DigestError::WrongProof), "there was no request");
     digest.authorize(&register(), &Fixed).unwrap();
     let proof = digest.response(digest.last.as_ref().unwrap(), "");
     let right = format!("rspauth=\"{}\", nextnonce=\"2\"", *proof);

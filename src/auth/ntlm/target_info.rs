@@ -122,6 +122,7 @@ mod tests {
         let flags: &[u8] = &[6, 0, 4, 0, 2, 0, 0, 0];
         assert_eq!(promise(&[STAMP, END]), [STAMP, flags, &bindings, no_name, END].concat());
         let both: &[u8] = &[6, 0, 4, 0, 6, 0, 0, 0];
+        assert_eq!(promise(&[flags, STAMP, END])[..8], *flags, "it was promised already");
         let named: &[u8] = &[9, 0, 2, 0, b'x', 0];
         assert_eq!(
             promise(&[named, FLAGS_4, STAMP, END]),
