@@ -2,6 +2,8 @@
 //!
 //! Each bench asserts the path that it claims to take.
 
+#![expect(clippy::disallowed_methods, reason = "a bench is a caller: the clock is its own")]
+
 use std::hint::black_box;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};

@@ -1,6 +1,8 @@
 //! Shows the plan driven by hand with `std::net`, without async: one step after the other. Leaves
 //! out TLS and SRV lookups, which `std` has not: two clear-text servers are set by hand.
 
+#![expect(clippy::disallowed_methods, reason = "an example is a caller: the clock is its own")]
+
 use std::error::Error;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, TcpListener, TcpStream, ToSocketAddrs};

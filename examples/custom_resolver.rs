@@ -7,7 +7,6 @@ use std::net::IpAddr;
 use async_trait::async_trait;
 use sip_signin::discovery::{Absence, Answer, Family, LookupFailure, SrvAnswer, SrvRecord};
 use sip_signin::lab::{Lab, Server};
-use sip_signin::net::RustlsTransport;
 use sip_signin::{Client, HostName, Resolver, SipAddress, SrvName};
 
 /// Records in memory. What is not in it does not exist.
@@ -55,8 +54,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     table.services.insert("_sipinternaltls._tcp.contoso.com".into(), vec![record]);
     table.hosts.insert("pool01.contoso.com".into(), vec![[192, 0, 2, 10].into()]);
 
-    let transport = RustlsTransport::with_roots([lab.roots().to_vec().into()])?;
-    let client = Client::new(table, lab.transport(transport));
+    let client = Client::new(table, lab.tls());
     let challenged = client.challenge(&address).await?;
     println!("{:#}", challenged.trace);
     println!(

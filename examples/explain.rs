@@ -3,6 +3,8 @@
 //!
 //! `explain jeremy@contoso.com`
 
+#![expect(clippy::disallowed_methods, reason = "an example is a caller: the clock is its own")]
+
 use std::error::Error;
 use std::time::Instant;
 

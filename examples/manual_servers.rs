@@ -3,10 +3,9 @@
 
 use std::error::Error;
 
+use sip_signin::SipAddress;
 use sip_signin::discovery::{ManualServers, Protocol, Search};
 use sip_signin::lab::{Lab, Server, TcpFault};
-use sip_signin::net::{HickoryResolver, RustlsTransport};
-use sip_signin::{Client, SipAddress};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -26,13 +25,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             protocol: Protocol::Tls,
         })
         .build()?;
-    let transport = RustlsTransport::with_roots([lab.roots().to_vec().into()])?;
-    let client =
-        Client::builder(HickoryResolver::with_servers([lab.dns()]), lab.transport(transport))
-            .search(search)
-            .build();
-
-    let challenged = client.challenge(&address).await?;
+    let challenged = lab.client().search(search).build().challenge(&address).await?;
     println!("{:#}", challenged.trace);
     println!("The internal server is down; {} took the call.", challenged.endpoint);
     println!("No SRV question was asked, and no name rule applied: an administrator said so.");

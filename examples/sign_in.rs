@@ -6,7 +6,6 @@
 use std::error::Error;
 
 use sip_signin::lab::Lab;
-use sip_signin::net::{HickoryResolver, RustlsTransport};
 use sip_signin::sip::{Answer, Scheme};
 use sip_signin::{Challenged, Client, SipAddress};
 
@@ -24,9 +23,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         live_client()?
     } else {
         println!("A Communicator deployment for {} runs on loopback.\n", address.domain());
-        let transport = RustlsTransport::with_roots([lab.roots().to_vec().into()])?;
-        let resolver = HickoryResolver::with_servers([lab.dns()]);
-        Client::new(resolver, lab.transport(transport))
+        lab.client().build()
     };
 
     match client.challenge(&address).await {

@@ -28,7 +28,7 @@ pub struct SipAddress {
 }
 
 impl SipAddress {
-    /// The longest input, in bytes without the space around it.
+    /// The longest input, in bytes without the space around it, and the longest address printed.
     pub const LIMIT: usize = 512;
 
     /// The user part as it was typed, without decoding: `jeremy`, `jeremy%40home`.
@@ -76,12 +76,11 @@ impl SipAddress {
             check_parameters(parameters)?;
         }
         let (domain, port) = split_port(host_port)?;
-        Ok(Self {
-            user: user.into(),
-            domain: HostName::from_typed(domain).map_err(Kind::Domain)?,
-            port,
-            parameters: parameters.map(Into::into),
-        })
+        let domain = HostName::from_typed(domain).map_err(Kind::Domain)?;
+        let address =
+            Self { user: user.into(), domain, port, parameters: parameters.map(Into::into) };
+        // What is printed must read back, also where a scheme or A-labels made it longer.
+        if address.to_string().len() > Self::LIMIT { Err(Kind::TooLong) } else { Ok(address) }
     }
 }
 
@@ -172,7 +171,7 @@ pub struct AddressError {
 #[non_exhaustive]
 pub enum AddressErrorKind {
     /// A character that does not belong there (a non-ASCII one in the user part must be escaped).
-    #[error("the character {0:?} is not allowed there")]
+    #[error("the character '{c}' is not allowed there", c = .0.escape_default())]
     Character(char),
     /// The domain is not a host name.
     #[error("in its domain, {0}")]
@@ -280,8 +279,10 @@ mod tests {
 
     #[test]
     fn what_is_no_address_is_refused_with_the_rule_it_breaks() {
-        let long = format!("{}@contoso.com", "j".repeat(501));
-        assert!(long.get(1..).unwrap().parse::<SipAddress>().is_ok());
+        let long = format!("sip:{}@contoso.com", "j".repeat(497));
+        let longest = long.replacen('j', "", 1);
+        assert_eq!(read(&longest).to_string().len(), SipAddress::LIMIT);
+        let longer_printed = longest.replacen("sip:", "jj", 1);
         for (text, kind) in [
             ("", Kind::Empty),
             ("  ", Kind::Empty),
@@ -310,6 +311,7 @@ mod tests {
             ("jeremy@contoso.com;a=", Kind::Parameters),
             ("jeremy@contoso.com;a=\"", Kind::Character('"')),
             (&long, Kind::TooLong),
+            (&longer_printed, Kind::TooLong),
         ] {
             assert_eq!(text.parse::<SipAddress>().unwrap_err().kind, kind, "{text:?}");
         }

@@ -40,7 +40,7 @@ use crate::transport::{Connection, Transport};
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Client {
     settings: Arc<Settings>,
 }
@@ -58,6 +58,7 @@ struct Settings {
 }
 
 /// The settings of a [`Client`].
+#[derive(Debug)]
 #[must_use]
 pub struct ClientBuilder {
     settings: Settings,
@@ -389,16 +390,8 @@ impl ClientBuilder {
     }
 }
 
-impl fmt::Debug for Client {
+impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").field("search", &self.settings.search).finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for ClientBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClientBuilder")
-            .field("search", &self.settings.search)
-            .finish_non_exhaustive()
+        f.debug_struct("Settings").field("search", &self.search).finish_non_exhaustive()
     }
 }

@@ -122,3 +122,8 @@ pub use system_random::SystemRandom;
 pub use text::WireText;
 #[cfg(feature = "driver")]
 pub use transport::{Connection, ConnectionFacts, TlsFacts, Transport};
+
+/// The README's example compiles.
+#[cfg(all(doctest, feature = "net"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -281,7 +281,7 @@ pub struct NameError {
 #[non_exhaustive]
 pub enum NameErrorKind {
     /// A character that no host name has: only letters, digits and hyphens are allowed.
-    #[error("the character {0:?} is not allowed")]
+    #[error("the character '{c}' is not allowed", c = .0.escape_default())]
     Character(char),
     /// Nothing, or only a dot.
     #[error("it is empty")]

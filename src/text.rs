@@ -6,7 +6,8 @@ use std::fmt;
 ///
 /// Printing it escapes the backslash and everything that is not a printable ASCII character as
 /// `\u{1b}`, and cuts at [`WireText::LIMIT`] bytes, so that no terminal, log or right-to-left
-/// trick comes through. [`WireText::read_back`] undoes the escape.
+/// trick comes through. A space is escaped too where it could be lost: at an end and behind another
+/// space. [`WireText::read_back`] undoes the escape.
 ///
 /// ```
 /// use sip_signin::WireText;
@@ -29,7 +30,7 @@ impl WireText {
             .chars()
             .take_while(|&c| {
                 let before = printed;
-                printed = printed.saturating_add(width(c, false));
+                printed = printed.saturating_add(width(c, !(' '..='~').contains(&c)));
                 before <= Self::LIMIT
             })
             .collect();
@@ -82,12 +83,11 @@ impl WireText {
 }
 
 /// The printed width of one character, in bytes.
-fn width(c: char, word: bool) -> usize {
+fn width(c: char, escaped: bool) -> usize {
     match c {
+        _ if escaped => c.escape_unicode().count(),
         '\\' => 2,
-        ' ' | ',' if word => 6,
-        ' '..='~' => 1,
-        _ => c.escape_unicode().count(),
+        _ => 1,
     }
 }
 
@@ -96,23 +96,40 @@ struct Printed<'a> {
     word: bool,
 }
 
+impl Printed<'_> {
+    /// Each character, and whether it is escaped.
+    fn chars(&self) -> impl Iterator<Item = (char, bool)> {
+        let mut rest = self.text.chars();
+        let mut before = ' ';
+        std::iter::from_fn(move || {
+            let c = rest.next()?;
+            let escaped = match c {
+                ' ' => self.word || before == ' ' || rest.as_str().is_empty(),
+                ',' => self.word,
+                _ => !('!'..='~').contains(&c),
+            };
+            before = c;
+            Some((c, escaped))
+        })
+    }
+}
+
 impl fmt::Display for Printed<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use fmt::Write;
-        let whole: usize = self.text.chars().map(|c| width(c, self.word)).sum();
+        let whole: usize = self.chars().map(|(c, escaped)| width(c, escaped)).sum();
         let cut = whole > WireText::LIMIT;
         let room = if cut { WireText::ROOM } else { WireText::LIMIT };
         let mut printed = 0usize;
-        for c in self.text.chars() {
-            printed = printed.saturating_add(width(c, self.word));
+        for (c, escaped) in self.chars() {
+            printed = printed.saturating_add(width(c, escaped));
             if printed > room {
                 break;
             }
             match c {
+                _ if escaped => write!(f, "{}", c.escape_unicode())?,
                 '\\' => f.write_str("\\\\")?,
-                ' ' | ',' if self.word => write!(f, "{}", c.escape_unicode())?,
-                ' '..='~' => f.write_char(c)?,
-                _ => write!(f, "{}", c.escape_unicode())?,
+                _ => f.write_char(c)?,
             }
         }
         f.write_str(if cut { WireText::ELLIPSIS } else { "" })
@@ -163,6 +180,8 @@ mod tests {
             ("münchen", r"m\u{fc}nchen"),
             (r"back\slash", r"back\\slash"),
             ("line\r\nbreak", r"line\u{d}\u{a}break"),
+            (" a b  c ", r"\u{20}a b \u{20}c\u{20}"),
+            (" ", r"\u{20}"),
         ] {
             assert_eq!(WireText::new(text).to_string(), shown);
             assert_eq!(WireText::read_back(shown).unwrap().raw(), text);

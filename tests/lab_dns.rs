@@ -139,6 +139,8 @@ async fn records_are_what_was_said_and_nothing_twice() {
         .cname("_sipinternal._tcp.fabrikam.com", "_sip._tls.fabrikam.com")
         .cname("loop.fabrikam.com", "loop.fabrikam.com")
         .cname("dangling.fabrikam.com", "nobody.fabrikam.com")
+        .cname("outward.fabrikam.com", "elsewhere.example")
+        .cname("abroad.fabrikam.com", "somewhere.example")
         .start()
         .await
         .unwrap();
@@ -157,14 +159,20 @@ async fn records_are_what_was_said_and_nothing_twice() {
     assert_eq!(answers(SRV, "_sipinternal._tcp.fabrikam.com").await, (ok, alias));
     assert_eq!(answers(A, "loop.fabrikam.com").await.0, ResponseCode::ServFail);
     // The code of a chain is that of its end. [RFC 6604]
+    let outward = list(&["elsewhere.example.", "192.0.2.7"]);
+    assert_eq!(answers(A, "outward.fabrikam.com").await, (ok, outward));
+    let abroad = answers(A, "abroad.fabrikam.com").await;
+    assert_eq!(abroad, (ok, list(&["somewhere.example."])));
     let dangling = answers(A, "dangling.fabrikam.com").await;
     assert_eq!(dangling, (ResponseCode::NXDomain, list(&["nobody.fabrikam.com."])));
 }
 
 #[tokio::test]
 async fn addresses_of_targets_come_along_unless_told_otherwise() {
+    let second = Server::tls("pool02.contoso.com").address(Ipv6Addr::LOCALHOST);
     for (builder, addresses) in [
         (Lab::ordinary("contoso.com"), vec!["192.0.2.10"]),
+        (Lab::ordinary("contoso.com").internal(second), vec!["192.0.2.10", "::1"]),
         (Lab::ordinary("contoso.com").without_additional(), vec![]),
     ] {
         let lab = builder.start().await.unwrap();
@@ -293,7 +301,7 @@ async fn the_delay_is_the_callers() {
 }
 
 #[tokio::test]
-async fn what_is_no_question_gets_no_answer_and_stops_nothing() {
+async fn what_is_no_question_stops_nothing() {
     let lab = Lab::start().await.unwrap();
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     for packet in [&b""[..], b"x", &[0xff; 600]] {
@@ -315,4 +323,6 @@ async fn names_and_kinds_that_dns_cannot_hold_are_errors() {
         let started = wrong(Lab::builder()).start().await;
         assert!(matches!(started, Err(LabError::Name(_))));
     }
+    let alias = Lab::ordinary("contoso.com").cname("sip.contoso.com", "pool01.contoso.com");
+    assert!(matches!(alias.start().await, Err(LabError::Alias(_))));
 }

@@ -5,9 +5,6 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-/// How many `planned` marks there may be at the most. Lower it as they go; never raise it.
-const PLANNED: usize = 157;
-
 /// The clauses of each series; the numbers have no gap.
 const SERIES: [(&str, usize); 5] = [("S1.", 55), ("S2.", 18), ("R", 16), ("N", 8), ("P", 4)];
 
@@ -30,10 +27,10 @@ fn every_clause_has_code_and_tests_that_are_there() {
 }
 
 #[test]
-fn what_is_planned_only_shrinks() {
+fn nothing_is_only_planned() {
     let page = file("docs/specification.md").expect("the specification");
     let planned = Specification::read(&page).planned();
-    assert!(planned.len() <= PLANNED, "{} planned:\n{}", planned.len(), planned.join("\n"));
+    assert!(planned.is_empty(), "{} planned:\n{}", planned.len(), planned.join("\n"));
 }
 
 fn file(path: &str) -> Option<String> {
@@ -221,7 +218,9 @@ fn defines(line: &str, item: &str) -> bool {
 
 fn test_fault(reference: &Reference, world: World) -> Option<String> {
     let text = world(&reference.path);
-    let in_tests = reference.path.starts_with("tests/");
+    let path = &reference.path;
+    let in_tests =
+        path.starts_with("tests/") || path.contains("/tests/") || path.ends_with("/tests.rs");
     let there = match &reference.item {
         None if in_tests && !reference.path.ends_with(".rs") => {
             text.is_some_and(|text| !text.trim().is_empty())

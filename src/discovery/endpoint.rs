@@ -29,6 +29,13 @@ pub enum Family {
 }
 
 impl Family {
+    pub(super) fn other(self) -> Self {
+        match self {
+            Self::V6 => Self::V4,
+            Self::V4 => Self::V6,
+        }
+    }
+
     /// The family of `address`.
     pub fn of(address: IpAddr) -> Self {
         match address {

@@ -6,157 +6,20 @@
 use std::net::IpAddr;
 use std::time::Instant;
 
+use super::candidate::{Candidate, Dial, Dialled, Owner, Rank, Standing};
 use super::endpoint::{Endpoint, Family};
+use super::lookup::{KnownHost, Lookup, Question};
 use super::order::Protocol;
 use super::{ADDRESS_LIMIT, TARGET_LIMIT};
-use crate::name::SrvName;
 use crate::policy::TrustedHost;
-
-/// Where one lookup stands.
-#[derive(Clone, Debug)]
-pub(super) enum Lookup {
-    Unasked,
-    Open { since: Instant, until: Instant },
-    Absent,
-    Failed(super::LookupFailure),
-    Found,
-}
-
-impl Lookup {
-    pub(super) fn is_done(&self) -> bool {
-        matches!(self, Self::Absent | Self::Failed(_) | Self::Found)
-    }
-
-    pub(super) fn open_since(&self) -> Option<Instant> {
-        match self {
-            Self::Open { since, .. } => Some(*since),
-            _ => None,
-        }
-    }
-
-    /// When it is given up, if it is open.
-    pub(super) fn open_until(&self) -> Option<Instant> {
-        match self {
-            Self::Open { until, .. } => Some(*until),
-            _ => None,
-        }
-    }
-
-    pub(super) fn is_overdue(&self, now: Instant) -> bool {
-        self.open_until().is_some_and(|until| until <= now)
-    }
-
-    /// Forgets that it was asked; an answer that came is kept.
-    fn forget(&mut self) {
-        if self.open_since().is_some() {
-            *self = Self::Unasked;
-        }
-    }
-}
-
-/// One SRV question of the order.
-#[derive(Debug)]
-pub(super) struct Question {
-    pub(super) row: usize,
-    pub(super) protocol: Protocol,
-    pub(super) name: SrvName,
-    pub(super) lookup: Lookup,
-    /// How many records of its answer count towards the limit of targets.
-    pub(super) listed: usize,
-}
-
-/// One host that may be connected to, shared by all candidates that need it.
-#[derive(Debug)]
-pub(super) struct KnownHost {
-    pub(super) host: TrustedHost,
-    pub(super) v6: Lookup,
-    pub(super) v4: Lookup,
-    /// When the first IPv4 address came.
-    pub(super) v4_since: Option<Instant>,
-    /// How many distinct addresses were learned, kept or not.
-    pub(super) learned: usize,
-}
-
-impl KnownHost {
-    pub(super) fn lookup(&mut self, family: Family) -> &mut Lookup {
-        match family {
-            Family::V6 => &mut self.v6,
-            Family::V4 => &mut self.v4,
-        }
-    }
-
-    fn open_since(&self) -> Option<Instant> {
-        let (v6, v4) = (self.v6.open_since(), self.v4.open_since());
-        v6.into_iter().chain(v4).min()
-    }
-}
-
-/// A place in the order of candidates: TLS before TCP, then the row, then the place in the answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Rank {
-    pub(super) protocol: Protocol,
-    pub(super) row: usize,
-    pub(super) place: usize,
-}
-
-/// One protocol, host and port.
-#[derive(Debug)]
-pub(super) struct Candidate {
-    pub(super) endpoint: Endpoint,
-    pub(super) host: usize,
-    pub(super) rank: Rank,
-    pub(super) from_srv: bool,
-    /// It was adopted once; it is never offered again.
-    pub(super) spent: bool,
-    /// Its first dial since the last adoption.
-    pub(super) opened: Option<Instant>,
-    /// Its latest dial.
-    pub(super) last_dial: Option<Instant>,
-}
-
-/// One connect.
-#[derive(Debug)]
-pub(super) struct Dial<C> {
-    pub(super) candidate: usize,
-    pub(super) address: IpAddr,
-    pub(super) since: Instant,
-    pub(super) until: Instant,
-    pub(super) state: Dialled<C>,
-}
-
-#[derive(Debug)]
-pub(super) enum Dialled<C> {
-    Open,
-    Ready { connection: C, after: std::time::Duration },
-    Failed,
-}
-
-impl<C> Dial<C> {
-    pub(super) fn is_open(&self) -> bool {
-        matches!(self.state, Dialled::Open)
-    }
-}
-
-/// How a candidate stands, in the eyes of the others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
-    /// It failed, or was adopted before.
-    Settled,
-    /// It has a connection, by this dial.
-    Ready(usize),
-    /// It is being dialled or resolved, since then.
-    Open(Instant),
-    /// It could be dialled, or its host asked for, and is not.
-    Waiting,
-}
 
 /// The books of a plan.
 #[derive(Debug)]
 pub(super) struct Facts<C> {
     pub(super) questions: Vec<Question>,
     pub(super) hosts: Vec<KnownHost>,
-    /// The addresses of all hosts, each with its host, in the order they came.
-    pub(super) addresses: Vec<(usize, IpAddr)>,
+    /// All addresses, each with its owner: by owner, then in the order they came.
+    pub(super) addresses: Vec<(Owner, IpAddr)>,
     pub(super) candidates: Vec<Candidate>,
     /// The candidates by rank.
     pub(super) ranking: Vec<usize>,
@@ -184,39 +47,37 @@ impl<C> Facts<C> {
         }
     }
 
-    /// Adds a candidate, or finds it, then under the better of its two ranks. Returns its host.
+    /// Adds a candidate, or finds it, then under the better of its two ranks. Returns its number if
+    /// `rank` is the one it now has.
     pub(super) fn add_candidate(
         &mut self,
         host: TrustedHost,
         port: u16,
         rank: Rank,
         from_srv: bool,
-    ) -> usize {
+    ) -> Option<usize> {
         let known = self.hosts.iter().position(|known| known.host.host() == host.host());
         let at = known.unwrap_or(self.hosts.len());
         if known.is_none() {
             let ip = host.ip();
             let lookup = if ip.is_some() { Lookup::Found } else { Lookup::Unasked };
-            self.addresses.extend(ip.map(|ip| (at, ip)));
             self.hosts.push(KnownHost {
                 host: host.clone(),
                 v6: lookup.clone(),
                 v4: lookup,
                 v4_since: None,
-                learned: usize::from(ip.is_some()),
             });
+            self.learn(Owner::Host(at), ip.into_iter());
         }
         let same = |c: &Candidate| {
             c.host == at && c.endpoint.port == port && c.rank.protocol == rank.protocol
         };
-        match self.candidates.iter().position(same) {
-            Some(number) => {
-                if let Some(candidate) = self.candidates.get_mut(number) {
-                    candidate.rank = candidate.rank.min(rank);
-                }
-            }
+        let number = self.candidates.iter().position(same).unwrap_or(self.candidates.len());
+        match self.candidates.get_mut(number) {
+            Some(candidate) if candidate.rank <= rank => return None,
+            Some(candidate) => candidate.rank = rank,
             None => {
-                self.ranking.push(self.candidates.len());
+                self.ranking.push(number);
                 self.candidates.push(Candidate {
                     endpoint: Endpoint { protocol: rank.protocol, host, port },
                     host: at,
@@ -225,46 +86,76 @@ impl<C> Facts<C> {
                     spent: false,
                     opened: None,
                     last_dial: None,
+                    latest: None,
                 });
             }
         }
         let candidates = &self.candidates;
         self.ranking.sort_by_key(|&number| candidates.get(number).map(|c| c.rank));
-        at
+        Some(number)
     }
 
-    /// Keeps new addresses of a host, as many of each family as could be dialled; returns how many
-    /// more are now beyond the limit.
+    /// Keeps the addresses that came with the SRV answer of a candidate, in place of those of an
+    /// answer that ranked it lower; returns how many are beyond the limit.
+    pub(super) fn bring_addresses(
+        &mut self,
+        candidate: usize,
+        addresses: impl Iterator<Item = IpAddr>,
+    ) -> usize {
+        let owner = Owner::Candidate(candidate);
+        self.addresses.retain(|(of, _)| *of != owner);
+        self.learn(owner, addresses)
+    }
+
+    /// Keeps the addresses that a lookup found; returns how many are beyond the limit.
     pub(super) fn learn_addresses(
         &mut self,
         at: usize,
         addresses: impl Iterator<Item = IpAddr>,
         now: Instant,
     ) -> usize {
-        let Some(host) = self.hosts.get_mut(at) else { return 0 };
-        let before = host.learned.saturating_sub(ADDRESS_LIMIT);
+        let left_out = self.learn(Owner::Host(at), addresses);
+        let v4 = self.owned(Owner::Host(at)).iter().any(|(_, ip)| ip.is_ipv4());
+        if let Some(host) = self.hosts.get_mut(at).filter(|host| host.v4_since.is_none()) {
+            host.v4_since = v4.then_some(now);
+        }
+        left_out
+    }
+
+    /// Keeps distinct addresses, of each family as many as could be dialled; returns how many more
+    /// of this owner's are now beyond the limit.
+    fn learn(&mut self, owner: Owner, addresses: impl Iterator<Item = IpAddr>) -> usize {
+        let beyond = |count: usize| count.saturating_sub(ADDRESS_LIMIT);
+        let before = self.owned(owner).len();
+        let (mut learned, mut crowd) = (before, Vec::new());
         for address in addresses {
-            if self.addresses.contains(&(at, address)) {
+            let known = self.owned(owner).iter().any(|(_, ip)| *ip == address);
+            if known || crowd.contains(&address) {
                 continue;
             }
-            host.learned = host.learned.saturating_add(1);
+            learned = learned.saturating_add(1);
             let family = Family::of(address);
-            let own = |(owner, ip): &&(usize, IpAddr)| *owner == at && Family::of(*ip) == family;
-            if self.addresses.iter().filter(own).count() < ADDRESS_LIMIT {
-                self.addresses.push((at, address));
-            }
-            if family == Family::V4 {
-                host.v4_since = host.v4_since.or(Some(now));
+            let kept = self.owned(owner).iter().filter(|(_, ip)| Family::of(*ip) == family);
+            if kept.count() < ADDRESS_LIMIT {
+                let end = self.addresses.partition_point(|(of, _)| *of <= owner);
+                self.addresses.insert(end, (owner, address));
+            } else {
+                crowd.push(address);
             }
         }
-        host.learned.saturating_sub(ADDRESS_LIMIT).saturating_sub(before)
+        beyond(learned).saturating_sub(beyond(before))
+    }
+
+    /// The addresses of one owner, in the order they came.
+    fn owned(&self, owner: Owner) -> &[(Owner, IpAddr)] {
+        let end = self.addresses.partition_point(|(of, _)| *of <= owner);
+        let before = self.addresses.get(..end).unwrap_or_default();
+        before.get(before.partition_point(|(of, _)| *of < owner)..).unwrap_or_default()
     }
 
     /// Of two connections of one candidate, the first one counts; the other is dropped.
     pub(super) fn keep_first_ready(&mut self, candidate: usize, newest: usize) {
-        let ready =
-            |d: &Dial<C>| d.candidate == candidate && matches!(d.state, Dialled::Ready { .. });
-        let second = self.dials.iter().filter(|dial| ready(dial)).count() > 1;
+        let second = self.dials_of(candidate).filter(|(_, dial)| dial.is_ready()).count() > 1;
         if let Some(dial) = self.dials.get_mut(newest).filter(|_| second) {
             dial.state = Dialled::Failed;
         }
@@ -273,6 +164,9 @@ impl<C> Facts<C> {
     /// The next host that a candidate needs asked for, and its family: not while an address that
     /// came with the SRV answer may still do, nor for a candidate behind one that is ready.
     pub(super) fn host_to_ask(&self) -> Option<(usize, Family)> {
+        if self.hosts.iter().all(|host| host.unasked().is_none()) {
+            return None;
+        }
         for (at, candidate) in self.ranked() {
             match self.standing(at, candidate) {
                 Standing::Ready(_) => return None,
@@ -280,10 +174,13 @@ impl<C> Facts<C> {
                 Standing::Open(_) | Standing::Waiting => {}
             }
             let host = self.hosts.get(candidate.host)?;
-            let half_asked = host.v6.open_since().is_some() || host.v6.is_done();
-            let address_left =
-                self.next_address(at, candidate).is_some() || self.dials_of(at).any(Dial::is_open);
-            if let Some(family) = unasked(host).filter(|_| half_asked || !address_left) {
+            let Some(family) = host.unasked() else { continue };
+            let half_asked = family == Family::V4;
+            let address_left = || {
+                self.next_address(at, candidate).is_some()
+                    || self.dials_of(at).any(|(_, dial)| dial.is_open())
+            };
+            if half_asked || !address_left() {
                 return Some((candidate.host, family));
             }
         }
@@ -319,12 +216,24 @@ impl<C> Facts<C> {
     /// SRV questions that can still change which candidate comes next.
     pub(super) fn open_questions(&self) -> impl Iterator<Item = (&Question, Instant)> {
         let matters = |q: &&Question| q.protocol == Protocol::Tls || !self.no_clear_text;
-        let open = |q| Question::open(q);
-        self.questions.iter().filter(matters).filter_map(open)
+        self.questions.iter().filter(matters).filter_map(Question::open)
     }
 
-    pub(super) fn dials_of(&self, candidate: usize) -> impl Iterator<Item = &Dial<C>> {
-        self.dials.iter().filter(move |dial| dial.candidate == candidate)
+    /// The dials of a candidate with their numbers, the latest first.
+    pub(super) fn dials_of(&self, candidate: usize) -> impl Iterator<Item = (usize, &Dial<C>)> {
+        let numbered = |number: usize| Some((number, self.dials.get(number)?));
+        let latest = self.candidates.get(candidate).and_then(|c| c.latest);
+        std::iter::successors(latest.and_then(numbered), move |(_, dial)| {
+            dial.before.and_then(numbered)
+        })
+    }
+
+    /// Adds a dial to a candidate's.
+    pub(super) fn push_dial(&mut self, mut dial: Dial<C>) {
+        if let Some(candidate) = self.candidates.get_mut(dial.candidate) {
+            dial.before = candidate.latest.replace(self.dials.len());
+            self.dials.push(dial);
+        }
     }
 
     pub(super) fn open_dials(&self) -> usize {
@@ -332,78 +241,97 @@ impl<C> Facts<C> {
     }
 
     pub(super) fn standing(&self, at: usize, candidate: &Candidate) -> Standing {
-        let Some(host) = self.hosts.get(candidate.host) else {
+        let Some(host) = self.hosts.get(candidate.host).filter(|_| !candidate.spent) else {
             return Standing::Settled;
         };
-        if candidate.spent {
-            return Standing::Settled;
-        }
-        let mut dials = self.dials.iter().enumerate().filter(|(_, dial)| dial.candidate == at);
-        if let Some((ready, _)) =
-            dials.clone().find(|(_, d)| matches!(d.state, Dialled::Ready { .. }))
-        {
-            return Standing::Ready(ready);
-        }
-        let since = candidate.opened.or(host.open_since());
-        match since {
-            Some(since) if dials.any(|(_, dial)| dial.is_open()) => Standing::Open(since),
-            Some(since) if host.open_since().is_some() && candidate.opened.is_some() => {
-                Standing::Open(since)
+        let asked = host.open_since();
+        if let Some(opened) = candidate.opened {
+            let mut open = asked.is_some();
+            for (number, dial) in self.dials_of(at) {
+                match dial.state {
+                    Dialled::Ready { .. } => return Standing::Ready(number),
+                    Dialled::Open => open = true,
+                    Dialled::Failed => {}
+                }
             }
-            _ if self.next_address(at, candidate).is_some() => Standing::Waiting,
-            Some(since) if host.open_since().is_some() => Standing::Open(since),
-            _ if unasked(host).is_some() => Standing::Waiting,
-            _ => Standing::Settled,
+            if open {
+                return Standing::Open(opened);
+            }
+        } else if let Some(since) = asked {
+            return Standing::Open(since);
+        }
+        if host.unasked().is_some() || self.next_address(at, candidate).is_some() {
+            Standing::Waiting
+        } else {
+            Standing::Settled
         }
     }
 
-    /// Since when this candidate's host has been asked for, if an answer is still missing.
-    pub(super) fn asked_since(&self, candidate: &Candidate) -> Option<Instant> {
-        self.hosts.get(candidate.host).and_then(KnownHost::open_since)
-    }
-
-    /// The address of this candidate to dial next: the families take turns, IPv6 first (RFC 8305
+    /// The address of this candidate to dial next, with its owner: those that came with the SRV
+    /// answer before those that were asked for, the families in turn, IPv6 first (RFC 8305
     /// section 4), each address once.
-    pub(super) fn next_address(&self, at: usize, candidate: &Candidate) -> Option<IpAddr> {
+    pub(super) fn next_address(&self, at: usize, candidate: &Candidate) -> Option<(Owner, IpAddr)> {
         if self.dials_of(at).count() >= ADDRESS_LIMIT {
             return None;
         }
-        let last = self.dials_of(at).last().map(|dial| Family::of(dial.address));
+        let last = self.dials_of(at).next().map(|(_, dial)| Family::of(dial.address));
         let turn = if last == Some(Family::V6) { Family::V4 } else { Family::V6 };
-        let fresh = || {
-            let own = self.addresses.iter().filter(|(host, _)| *host == candidate.host);
-            own.map(|(_, ip)| *ip).filter(|ip| self.dials_of(at).all(|dial| dial.address != *ip))
+        [Owner::Candidate(at), Owner::Host(candidate.host)].into_iter().find_map(|owner| {
+            let fresh = |family: Family| {
+                let mut own = self.owned(owner).iter().map(|(_, ip)| *ip);
+                let next = own.find(|ip| Family::of(*ip) == family && !self.dialled(at, *ip));
+                next.filter(|_| self.has_share(at, candidate, owner, family))
+            };
+            fresh(turn).or_else(|| fresh(turn.other())).map(|ip| (owner, ip))
+        })
+    }
+
+    fn dialled(&self, candidate: usize, address: IpAddr) -> bool {
+        self.dials_of(candidate).any(|(_, dial)| dial.address == address)
+    }
+
+    /// Whether a family has some of its share of the limit of addresses left. Half is sure; what
+    /// the other family leaves comes on top once its answer is known, so that the arrival of the
+    /// answers does not decide which addresses are dialled.
+    fn has_share(&self, at: usize, candidate: &Candidate, owner: Owner, family: Family) -> bool {
+        let (Owner::Host(_), Some(host)) = (owner, self.hosts.get(candidate.host)) else {
+            return true;
         };
-        fresh().find(|ip| Family::of(*ip) == turn).or_else(|| fresh().next())
+        let came_along = self.owned(Owner::Candidate(at));
+        let room = ADDRESS_LIMIT.saturating_sub(came_along.len());
+        let half = room / 2;
+        let (own_half, other_half) = match family {
+            Family::V6 => (room.saturating_sub(half), half),
+            Family::V4 => (half, room.saturating_sub(half)),
+        };
+        let asked = |of: Family| {
+            let own = self.owned(owner).iter().map(|(_, ip)| *ip);
+            own.filter(move |ip| {
+                Family::of(*ip) == of && came_along.iter().all(|(_, known)| known != ip)
+            })
+        };
+        let share = if host.lookup(family.other()).is_done() {
+            room.saturating_sub(asked(family.other()).count().min(other_half))
+        } else {
+            own_half
+        };
+        asked(family).filter(|ip| self.dialled(at, *ip)).count() < share
     }
 
     /// Forgets what is open, as an adoption demands: it counts as never offered. Answers that came,
     /// and failures, are kept.
     pub(super) fn forget_open(&mut self) {
         self.questions.iter_mut().for_each(|q| q.lookup.forget());
-        for host in &mut self.hosts {
-            host.v6.forget();
-            host.v4.forget();
-        }
-        self.dials.retain(|dial| matches!(dial.state, Dialled::Failed));
+        self.hosts.iter_mut().for_each(KnownHost::forget_open);
         for candidate in &mut self.candidates {
             candidate.opened = None;
             candidate.last_dial = None;
+            candidate.latest = None;
         }
-    }
-}
-
-impl Question {
-    fn open(&self) -> Option<(&Self, Instant)> {
-        self.lookup.open_since().map(|since| (self, since))
-    }
-}
-
-/// The family of this host to ask for next.
-fn unasked(host: &KnownHost) -> Option<Family> {
-    match (&host.v6, &host.v4) {
-        (Lookup::Unasked, _) => Some(Family::V6),
-        (_, Lookup::Unasked) => Some(Family::V4),
-        _ => None,
+        for dial in std::mem::take(&mut self.dials) {
+            if matches!(dial.state, Dialled::Failed) {
+                self.push_dial(dial);
+            }
+        }
     }
 }

@@ -4,8 +4,9 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use super::answer::{Answer, ConnectFailure, LookupFailure, SrvAnswer};
+use super::candidate::{Dialled, Rank};
 use super::endpoint::{Endpoint, Family};
-use super::facts::{Dialled, Lookup, Rank};
+use super::lookup::Lookup;
 use super::order::{Protocol, SearchOrder};
 use super::plan::DiscoveryPlan;
 use super::search::ClearText;
@@ -31,7 +32,7 @@ impl<C> DiscoveryPlan<C> {
                 question.lookup = Lookup::Found;
                 order_srv(&mut answer.records, self.trace.seed().draws(row));
                 let line = self.trace.events.len();
-                self.take_records(at, &answer, now);
+                self.take_records(at, &answer);
                 self.log_above(line, Entry::AnsweredSrv(name, Ok(Answer::Found(answer))));
             }
             Ok(Answer::Found(_)) => {
@@ -52,7 +53,7 @@ impl<C> DiscoveryPlan<C> {
 
     /// Ordered records become candidates: cut first, the name rule after, so that a refusal never
     /// reshuffles the draw.
-    fn take_records(&mut self, at: usize, answer: &SrvAnswer, now: Instant) {
+    fn take_records(&mut self, at: usize, answer: &SrvAnswer) {
         let listed = answer.records.len().min(RECORD_LIMIT);
         let left_out = answer.records.len().saturating_sub(RECORD_LIMIT);
         self.leave_out(left_out, LimitedThing::Records);
@@ -79,10 +80,12 @@ impl<C> DiscoveryPlan<C> {
                 Err(refusal) => self.conclude(Conclusion::Refused(refusal)),
                 Ok(trusted) => {
                     let rank = Rank { protocol, row, place };
-                    let known = self.facts.add_candidate(trusted, record.port, rank, true);
+                    let ranked = self.facts.add_candidate(trusted, record.port, rank, true);
+                    let Some(candidate) = ranked else { continue };
                     let own = answer.additional.iter().filter(|(owner, _)| owner == host);
                     let own = own.map(|(_, address)| *address);
-                    self.learn_addresses(known, own, now);
+                    let left_out = self.facts.bring_addresses(candidate, own);
+                    self.leave_out(left_out, LimitedThing::Addresses);
                 }
             }
         }
@@ -97,7 +100,7 @@ impl<C> DiscoveryPlan<C> {
     ) {
         let Some(known) = self.facts.hosts.get_mut(at) else { return };
         let Some(host) = known.host.name().cloned() else { return };
-        let lookup = known.lookup(family);
+        let lookup = known.lookup_mut(family);
         if lookup.open_until().is_none_or(|until| until <= now) {
             return;
         }
@@ -110,26 +113,19 @@ impl<C> DiscoveryPlan<C> {
         };
         let line = self.trace.events.len();
         if let Ok(Answer::Found(addresses)) = &learned {
-            self.learn_addresses(at, addresses.iter().filter(fits).copied(), now);
+            let found = addresses.iter().filter(fits).copied();
+            let left_out = self.facts.learn_addresses(at, found, now);
+            self.leave_out(left_out, LimitedThing::Addresses);
         }
         self.log_above(line, Entry::AnsweredHost(host, family, learned));
         self.conclude_host(at);
     }
 
-    fn learn_addresses(
-        &mut self,
-        at: usize,
-        addresses: impl Iterator<Item = IpAddr>,
-        now: Instant,
-    ) {
-        let left_out = self.facts.learn_addresses(at, addresses, now);
-        self.leave_out(left_out, LimitedThing::Addresses);
-    }
-
-    /// Says so when a host turns out to have no address at all.
+    /// Says so when the lookups of a host found no address at all.
     fn conclude_host(&mut self, at: usize) {
         let Some(known) = self.facts.hosts.get(at) else { return };
-        if known.learned > 0 || !known.v6.is_done() || !known.v4.is_done() {
+        let found = [&known.v6, &known.v4].into_iter().any(|l| matches!(l, Lookup::Found));
+        if found || !known.v6.is_done() || !known.v4.is_done() {
             return;
         }
         let failure = [&known.v6, &known.v4].into_iter().find_map(|lookup| match lookup {
@@ -192,13 +188,13 @@ impl<C> DiscoveryPlan<C> {
         for at in 0..self.facts.hosts.len() {
             for family in [Family::V6, Family::V4] {
                 let Some(known) = self.facts.hosts.get_mut(at) else { continue };
-                let Some(host) = known.host.name().cloned() else { continue };
-                let lookup = known.lookup(family);
-                if lookup.is_overdue(now) {
-                    *lookup = Lookup::Failed(LookupFailure::TimedOut);
-                    self.conclude(Conclusion::TimedOut(Overdue::Host(host, family)));
-                    self.conclude_host(at);
+                if !known.lookup(family).is_overdue(now) {
+                    continue;
                 }
+                *known.lookup_mut(family) = Lookup::Failed(LookupFailure::TimedOut);
+                let Some(host) = known.host.name().cloned() else { continue };
+                self.conclude(Conclusion::TimedOut(Overdue::Host(host, family)));
+                self.conclude_host(at);
             }
         }
         for at in 0..self.facts.dials.len() {

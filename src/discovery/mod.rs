@@ -35,6 +35,8 @@ mod order;
 
 mod pace;
 
+mod manual;
+
 mod search;
 
 mod endpoint;
@@ -44,6 +46,10 @@ mod trace;
 mod cause;
 
 mod step;
+
+mod lookup;
+
+mod candidate;
 
 mod facts;
 
@@ -56,13 +62,11 @@ mod learn;
 pub use answer::{Absence, Answer, CertificateFault, ConnectFailure, LookupFailure, SrvAnswer};
 pub use cause::{Cause, Fault};
 pub use endpoint::{Endpoint, Family};
+pub use manual::{ManualServer, ManualServerError, ManualServerErrorKind, ManualServers};
 pub use order::{OrderError, Protocol, Row, SearchOrder};
 pub use pace::{Pace, Timeouts};
 pub use plan::DiscoveryPlan;
-pub use search::{
-    ClearText, ManualServer, ManualServerError, ManualServerErrorKind, ManualServers, Search,
-    SearchBuilder, SearchError,
-};
+pub use search::{ClearText, Search, SearchBuilder, SearchError};
 pub use srv::{Seed, SrvRecord, SrvTarget, order_srv};
 pub use step::{Connect, Connected, LookupHost, LookupSrv, Outcome, Step, Token};
 pub use trace::{Conclusion, Entry, Event, LimitedThing, Overdue, Trace};

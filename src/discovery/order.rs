@@ -54,6 +54,16 @@ impl Row {
             Self::Srv { protocol, .. } | Self::Host { protocol, .. } => *protocol,
         }
     }
+
+    /// What it asks for: a question, whatever is made of its answer, or an endpoint.
+    fn asked(&self) -> (String, Option<(Protocol, u16)>) {
+        match self {
+            Self::Srv { service, .. } => (service.to_ascii_lowercase(), None),
+            Self::Host { label, protocol, port } => {
+                (label.to_ascii_lowercase(), Some((*protocol, *port)))
+            }
+        }
+    }
 }
 
 /// Where a search looks, and in which order: data, not code.
@@ -197,7 +207,7 @@ impl SearchOrder {
         }
         for (at, row) in rows.iter().enumerate() {
             check_row(row)?;
-            if rows.iter().take(at).any(|earlier| earlier == row) {
+            if rows.iter().take(at).any(|earlier| earlier.asked() == row.asked()) {
                 return Err(OrderError::Duplicate(row.clone()));
             }
         }
@@ -245,8 +255,8 @@ pub enum OrderError {
     /// `sipexternal` over TCP: an Edge server has no unsecured TCP.
     #[error("`sipexternal` is an edge server, which has no unsecured tcp")]
     ClearTextAtTheEdge,
-    /// A row stands twice.
-    #[error("the row `{0}` stands twice")]
+    /// A row stands twice, or asks what another one asks.
+    #[error("the row `{0}` asks what another row asks")]
     Duplicate(Row),
     /// No row, or more than [`SearchOrder::LIMIT`].
     #[error("an order has 1 to 32 rows")]
@@ -289,20 +299,34 @@ impl fmt::Display for SearchOrder {
 mod tests {
     use super::*;
 
-    /// [seed, article 1] and the ruling on ports, written out.
+    /// Each preset as its source has it, written out; the ports as the field uses them.
     #[test]
-    fn the_default_order_prints_as_its_table() {
-        assert_eq!(
-            SearchOrder::COMMUNICATOR.to_string(),
-            "communicator\n\
-             srv   tls  _sipinternaltls._tcp\n\
-             srv   tcp  _sipinternal._tcp\n\
-             srv   tls  _sip._tls\n\
-             host  tls  sipinternal 5061\n\
-             host  tcp  sipinternal 5060\n\
-             host  tls  sipexternal 443\n\
-             host  tls  sipexternal 5061"
-        );
+    fn every_preset_prints_as_its_table() {
+        let tables = [
+            "communicator: srv tls _sipinternaltls._tcp, srv tcp _sipinternal._tcp, srv tls _sip._tls, \
+             host tls sipinternal 5061, host tcp sipinternal 5060, \
+             host tls sipexternal 443, host tls sipexternal 5061",
+            "communicator-2007: srv tls _sipinternaltls._tcp, srv tcp _sipinternal._tcp, \
+             srv tls _sip._tls, srv tcp _sip._tcp, \
+             host tls sip 5061, host tls sip 443, host tcp sip 5060, \
+             host tls sipinternal 5061, host tcp sipinternal 5060",
+            "communicator-2007-r2: srv tls _sipinternaltls._tcp, srv tcp _sipinternal._tcp, \
+             srv tls _sip._tls, host tls sipinternal 5061, host tcp sipinternal 5060, \
+             host tls sip 5061, host tls sip 443, host tcp sip 5060, \
+             host tls sipexternal 443, host tls sipexternal 5061",
+            "phone-edition-r2: srv tls _sipinternaltls._tcp, srv tls _sip._tls, \
+             srv tcp _sipinternal._tcp, host tls sipinternal 5061, host tls sipinternal 443, \
+             host tls sip 5061, host tls sip 443, host tls sipexternal 5061, host tls sipexternal 443",
+            "skype-for-business: srv tls _sipinternaltls._tcp, srv tls _sip._tls, \
+             host tls sipinternal 5061, host tls sip 5061, host tls sip 443, \
+             host tls sipexternal 443, host tls sipexternal 5061",
+        ];
+        for (order, table) in SearchOrder::PRESETS.iter().zip(tables) {
+            let printed = order.to_string();
+            let words: Vec<_> = printed.split_whitespace().collect();
+            assert_eq!(words.join(" "), table.replacen(':', "", 1).replace(',', ""));
+            assert_eq!(printed.lines().count(), table.split(',').count() + 1);
+        }
     }
 
     #[test]
@@ -330,6 +354,10 @@ mod tests {
         }
         let twice = vec![srv("_sip._tls", Tls), srv("_sip._tls", Tls)];
         assert!(matches!(SearchOrder::new("mine", twice), Err(OrderError::Duplicate(_))));
+        let one_question = vec![srv("_sip._tls", Tls), srv("_SIP._tls", Tcp)];
+        assert!(matches!(SearchOrder::new("mine", one_question), Err(OrderError::Duplicate(_))));
+        let one_endpoint = vec![host("sip", Tls, 443), host("SIP", Tls, 443)];
+        assert!(matches!(SearchOrder::new("mine", one_endpoint), Err(OrderError::Duplicate(_))));
         assert_eq!(SearchOrder::new("Mine!", vec![srv("_sip._tls", Tls)]), Err(OrderError::Name));
         assert_eq!(SearchOrder::new("mine", vec![]), Err(OrderError::Length));
         let rows = |n: u16| (1..=n).map(|port| host("sip", Tls, port)).collect::<Vec<_>>();

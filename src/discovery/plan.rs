@@ -5,10 +5,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::STEP_LIMIT;
-use super::facts::{Dial, Dialled, Facts, Lookup, Question, Rank, Standing};
+use super::candidate::{Dial, Dialled, Rank, Standing};
+use super::facts::Facts;
+use super::lookup::{Lookup, Question};
+use super::manual::{ManualServer, ManualServers};
 use super::order::{Protocol, Row, SearchOrder};
 use super::race::{Wake, later};
-use super::search::{ClearText, ManualServer, ManualServers, Place, Search};
+use super::search::{ClearText, Place, Search};
 use super::srv::Seed;
 use super::step::{Connect, Connected, LookupHost, LookupSrv, Outcome, Step, Ticket, Token, What};
 use super::trace::{Conclusion, Entry, Event, Trace};
@@ -271,7 +274,7 @@ impl<C> DiscoveryPlan<C> {
         let (at, family) = self.facts.host_to_ask()?;
         let until = self.until(now, self.search().timeouts.lookup);
         let known = self.facts.hosts.get_mut(at)?;
-        *known.lookup(family) = Lookup::Open { since: now, until };
+        *known.lookup_mut(family) = Lookup::Open { since: now, until };
         let host = known.host.name()?.clone();
         self.count_step(Entry::AskedHost(host.clone(), family));
         Some(Step::LookupHost(LookupHost { ticket: self.ticket(at), host, family, until }))
@@ -280,8 +283,9 @@ impl<C> DiscoveryPlan<C> {
     fn dial(&mut self, (at, address): (usize, IpAddr), now: Instant) -> Step<C> {
         let until = self.until(now, self.search().timeouts.connect);
         let ticket = self.ticket(self.facts.dials.len());
-        let dial = Dial { candidate: at, address, since: now, until, state: Dialled::Open };
-        self.facts.dials.push(dial);
+        let state = Dialled::Open;
+        let dial = Dial { candidate: at, address, since: now, until, state, before: None };
+        self.facts.push_dial(dial);
         let Some(candidate) = self.facts.candidates.get_mut(at) else {
             return Step::Wait { until };
         };
@@ -344,8 +348,8 @@ impl<C> DiscoveryPlan<C> {
                     .filter_map(Lookup::open_until)
                     .for_each(|until| wake.at(until));
             }
-            let open = self.facts.dials_of(at).filter(|dial| dial.is_open());
-            open.for_each(|dial| wake.at(dial.until));
+            let open = self.facts.dials_of(at).filter(|(_, dial)| dial.is_open());
+            open.for_each(|(_, dial)| wake.at(dial.until));
         }
     }
 }

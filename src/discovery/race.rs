@@ -4,7 +4,9 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use super::CONNECT_LIMIT;
-use super::facts::{Candidate, Dialled, Facts, Lookup, Standing};
+use super::candidate::{Candidate, Dial, Dialled, Owner, Standing};
+use super::facts::Facts;
+use super::lookup::Lookup;
 use super::order::Protocol;
 use super::pace::Pace;
 
@@ -95,12 +97,8 @@ impl<C> Facts<C> {
                 }
                 wake.at(from);
             }
-            match (standing, self.asked_since(candidate)) {
-                (Standing::Open(since), _) => gate.behind(since, head_start),
-                // It waits for the other family's answer only: open from its question.
-                (_, Some(since)) if gate.0.is_some_and(|gate| gate <= now) => {
-                    gate.behind(since, head_start);
-                }
+            match standing {
+                Standing::Open(since) => gate.behind(since, head_start),
                 _ => gate = Gate(None),
             }
         }
@@ -117,12 +115,14 @@ impl<C> Facts<C> {
         now: Instant,
     ) -> Option<(IpAddr, Instant)> {
         let host = self.hosts.get(candidate.host)?;
-        let address = self.next_address(at, candidate)?;
-        if self.dials_of(at).any(|dial| dial.is_open()) {
+        let (owner, address) = self.next_address(at, candidate)?;
+        if self.dials_of(at).any(|(_, dial)| dial.is_open()) {
             return Some((address, later(candidate.last_dial?, pace.address_delay?)));
         }
-        match (address, &host.v6, host.v4_since) {
-            (IpAddr::V4(_), Lookup::Open { .. }, Some(since)) if candidate.opened.is_none() => {
+        match (owner, address, &host.v6, host.v4_since) {
+            (Owner::Host(_), IpAddr::V4(_), Lookup::Open { .. }, Some(since))
+                if candidate.opened.is_none() =>
+            {
                 Some((address, later(since, pace.resolution_delay)))
             }
             _ => Some((address, now)),
@@ -138,6 +138,9 @@ impl<C> Facts<C> {
         now: Instant,
         wake: &mut Wake,
     ) -> Option<usize> {
+        if !self.dials.iter().any(Dial::is_ready) {
+            return None;
+        }
         let ready = self.ranked().find_map(|(at, candidate)| match self.standing(at, candidate) {
             Standing::Ready(dial) => Some((candidate, dial)),
             _ => None,

@@ -39,12 +39,16 @@ pub enum SrvTarget {
 }
 
 impl SrvTarget {
-    /// Reads a target; what is no host name is kept as [`SrvTarget::Invalid`].
+    /// Reads a target; what is no host name is kept as [`SrvTarget::Invalid`], as much of it as is
+    /// ever shown, so that it has its place among others also when a trace is read back.
     pub fn read(text: &str) -> Self {
         match HostName::parse(text) {
             _ if text == "." => Self::NotOffered,
             Ok(name) => Self::Host(name),
-            Err(_) => Self::Invalid(text.into()),
+            Err(_) => {
+                let shown = Self::Invalid(text.into()).to_string();
+                Self::Invalid(WireText::read_back(&shown).unwrap_or(text.into()))
+            }
         }
     }
 }
@@ -209,9 +213,13 @@ mod tests {
             (".", SrvTarget::NotOffered),
             ("_sip.contoso.com", SrvTarget::Invalid("_sip.contoso.com".into())),
             ("192.0.2.10.", SrvTarget::Invalid("192.0.2.10.".into())),
-            ("", SrvTarget::Invalid("".into())),
+            ("", SrvTarget::Invalid("-".into())),
+            ("a b", SrvTarget::Invalid("a b".into())),
         ] {
             assert_eq!(SrvTarget::read(text), target);
         }
+        let long = SrvTarget::read(&"\u{e9}".repeat(99)).to_string();
+        assert!(long.ends_with("..."));
+        assert_eq!(SrvTarget::read(WireText::read_back(&long).unwrap().raw()).to_string(), long);
     }
 }

@@ -155,8 +155,8 @@ impl Trace {
     }
 }
 
-/// Exact and made to be read back; with `{:#}` made to be read: times in whole milliseconds, in a
-/// column of their own, and no seed.
+/// Exact and made to be read back, at its end the cause; with `{:#}` made to be read: times in whole
+/// milliseconds, in a column of their own, no seed and no cause.
 impl fmt::Display for Trace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "address  {}\n{}", self.address, self.search)?;
@@ -173,6 +173,9 @@ impl fmt::Display for Trace {
                 writeln!(f, "+{} {entry}", Millis(*at))?;
             }
             last = *at;
+            if *entry == Entry::Exhausted && !f.alternate() {
+                writeln!(f, "  because  {}", self.cause())?;
+            }
         }
         Ok(())
     }
@@ -248,7 +251,7 @@ impl fmt::Display for Conclusion {
                 write!(f, "left out {count} beyond the limit of {limit} {what}")
             }
             Self::NoClearText(endpoint) => {
-                write!(f, "tls only {endpoint} is a tls server: clear text is not tried")
+                write!(f, "tls only {endpoint} may speak tls: clear text is not tried")
             }
             Self::NoHostRows(name, failure) => {
                 write!(f, "no hosts {name}   {failure}, which is not absence")

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::net::{TcpListener, TcpSocket, UdpSocket};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::authority::Authority;
@@ -16,6 +17,7 @@ use super::server::{Server, Site};
 use super::transport::Routes;
 use super::{Lab, LabError};
 use crate::discovery::Protocol;
+use crate::net::RustlsTransport;
 
 /// Describes a deployment; [`LabBuilder::start`] brings it to life. Made by
 /// [`Lab::builder`] and [`Lab::ordinary`].
@@ -167,7 +169,7 @@ impl LabBuilder {
     pub async fn start(mut self) -> Result<Lab, LabError> {
         self.place_first_fault();
         self.give_addresses()?;
-        let zone = self.zone()?;
+        let mut zone = self.zone()?;
         let authority = Authority::new()?;
         let closed = TcpSocket::new_v4()?;
         closed.bind(LOOPBACK)?;
@@ -193,10 +195,9 @@ impl LabBuilder {
             }
         }
         let (udp, tcp) = same_port().await?;
-        let (dns, questions, zone) = (udp.local_addr()?, zone.asked.clone(), Arc::new(zone));
-        let over_tcp = Arc::clone(&zone);
-        tasks.spawn(async move { zone.run_udp(&udp).await });
-        tasks.spawn(async move { over_tcp.run_tcp(&tcp).await });
+        let (dns, questions) = (udp.local_addr()?, zone.asked.clone());
+        let (alive, dns_gone) = mpsc::channel(1);
+        zone.alive = Some(alive);
         Ok(Lab {
             dns,
             routes: Arc::new(routes),
@@ -204,6 +205,9 @@ impl LabBuilder {
             root_pem: authority.pem(),
             questions,
             seen,
+            tls: RustlsTransport::with_roots([authority.der().to_vec().into()])?,
+            dns_server: zone.serve(udp, tcp),
+            dns_gone,
             tasks,
             _closed: closed,
         })

@@ -1,21 +1,31 @@
-//! The DNS server: one zone, answered with authority over UDP and TCP, and what was asked of it.
+//! The DNS server: hickory-server with the lab's zones, a log of what it was asked, and the faults.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
-use hickory_proto::op::{Edns, Message, MessageType, OpCode, ResponseCode};
-use hickory_proto::rr::rdata::{CNAME, SOA, SRV};
-use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use async_trait::async_trait;
+use hickory_proto::op::{Header, HeaderCounts, Message, Metadata, OpCode, Query, ResponseCode};
+use hickory_proto::rr::rdata::{CNAME, NULL, SOA, SRV};
+use hickory_proto::rr::{LowerName, Name, RData, Record, RecordType};
+use hickory_proto::serialize::binary::BinEncoder;
+use hickory_server::Server;
+use hickory_server::net::NetError;
+use hickory_server::net::runtime::{Time, TokioTime};
+use hickory_server::net::xfer::Protocol;
+use hickory_server::server::{Request, RequestHandler, ResponseHandler, ResponseInfo};
+use hickory_server::store::in_memory::InMemoryZoneHandler;
+use hickory_server::zone_handler::{
+    AxfrPolicy, Catalog, MessageResponse, MessageResponseBuilder, ZoneType,
+};
+use tokio::net::{TcpListener, UdpSocket};
+use tokio::sync::mpsc;
 
 use super::LabError;
 use super::fault::DnsFault;
 use super::seen::Log;
-use super::server::attend;
 
 /// A question that the DNS server was asked.
 ///
@@ -40,25 +50,37 @@ impl fmt::Display for Question {
 /// What is published, and how badly it is answered.
 pub(super) struct Zone {
     apex: Name,
-    records: BTreeMap<Name, Vec<RData>>,
+    zones: BTreeMap<Name, InMemoryZoneHandler>,
+    catalog: Catalog,
     faults: Vec<(Name, Option<RecordType>, DnsFault)>,
     pub(super) additional: bool,
     pub(super) delay: Duration,
     pub(super) asked: Log<Question>,
+    /// Gone when the last task of the server is.
+    pub(super) alive: Option<mpsc::Sender<()>>,
 }
 
 impl Zone {
     /// The time to live of every record and of every absence, in seconds.
     const TTL: u32 = 60;
-    /// The longest chain of CNAMEs that is followed.
-    const CHAIN: usize = 8;
-    /// The largest UDP answer to a client that names no size. [RFC 1035 section 2.3.4]
-    const DATAGRAM: u16 = 512;
+    /// How long a connection may be idle.
+    const IDLE: Duration = Duration::from_secs(30);
+    /// How many answers may wait on one connection.
+    const WAITING: usize = 16;
 
     pub(super) fn new(domain: &str) -> Result<Self, LabError> {
-        let (additional, delay) = (true, Duration::from_millis(500));
-        let (records, faults, asked) = (BTreeMap::new(), Vec::new(), Log::default());
-        Ok(Self { apex: name(domain)?, records, faults, additional, delay, asked })
+        let mut zone = Self {
+            apex: name(domain)?,
+            zones: BTreeMap::new(),
+            catalog: Catalog::new(),
+            faults: Vec::new(),
+            additional: true,
+            delay: Duration::from_millis(500),
+            asked: Log::default(),
+            alive: None,
+        };
+        zone.of(zone.apex.clone());
+        Ok(zone)
     }
 
     pub(super) fn srv(
@@ -72,11 +94,7 @@ impl Zone {
     }
 
     pub(super) fn address(&mut self, host: &str, address: IpAddr) -> Result<(), LabError> {
-        let record = match address {
-            IpAddr::V4(address) => RData::A(address.into()),
-            IpAddr::V6(address) => RData::AAAA(address.into()),
-        };
-        self.add(host, record)
+        self.add(host, RData::from(address))
     }
 
     pub(super) fn cname(&mut self, owner: &str, target: &str) -> Result<(), LabError> {
@@ -85,12 +103,29 @@ impl Zone {
     }
 
     /// Adds one record; the same one twice is once.
-    fn add(&mut self, owner: &str, record: RData) -> Result<(), LabError> {
-        let records = self.records.entry(name(owner)?).or_default();
-        if !records.contains(&record) {
-            records.push(record);
+    fn add(&mut self, owner: &str, data: RData) -> Result<(), LabError> {
+        let record = record(&name(owner)?, data);
+        let zone = self.of(record.name.clone());
+        let known = |zone: &mut InMemoryZoneHandler| {
+            let mut sets = zone.records_get_mut().values();
+            sets.any(|set| set.records_without_rrsigs().any(|known| *known == record))
+        };
+        if zone.upsert_mut(record.clone(), 0) || known(zone) {
+            Ok(())
+        } else {
+            Err(LabError::Alias(owner.into()))
         }
-        Ok(())
+    }
+
+    /// The zone that holds `owner`. Names outside of the domain are zones of their own.
+    fn of(&mut self, owner: Name) -> &mut InMemoryZoneHandler {
+        let origin = if self.apex.zone_of(&owner) { self.apex.clone() } else { owner };
+        self.zones.entry(origin).or_insert_with_key(|origin| {
+            let (kind, transfers) = (ZoneType::Primary, AxfrPolicy::Deny);
+            let mut zone = InMemoryZoneHandler::empty(origin.clone(), kind, transfers);
+            zone.upsert_mut(soa(origin), 0);
+            zone
+        })
     }
 
     /// Spoils the answers about `owner`, of one kind or of all.
@@ -106,191 +141,172 @@ impl Zone {
         Ok(())
     }
 
-    /// Answers datagrams until it is dropped.
-    pub(super) async fn run_udp(&self, socket: &UdpSocket) {
-        let arrive = || async {
-            let mut packet = vec![0; usize::from(u16::MAX)];
-            let (length, from) = socket.recv_from(&mut packet).await?;
-            packet.truncate(length);
-            Ok((packet, from))
+    /// Answers until the server is dropped.
+    pub(super) fn serve(mut self, udp: UdpSocket, tcp: TcpListener) -> Server<Self> {
+        for (origin, zone) in std::mem::take(&mut self.zones) {
+            self.catalog.upsert(origin.into(), vec![Arc::new(zone)]);
+        }
+        let mut server = Server::new(self);
+        server.register_socket(udp);
+        server.register_listener(tcp, Self::IDLE, Self::WAITING);
+        server
+    }
+
+    /// What hickory answers.
+    async fn ask(&self, question: &Request) -> Option<Message> {
+        let taken = Taken::default();
+        self.catalog.handle_request::<_, TokioTime>(question, taken.clone()).await;
+        taken.0.all().pop()
+    }
+
+    /// The same for a question of our own.
+    async fn look_up(&self, name: &Name, kind: RecordType) -> Option<Message> {
+        let mut query = Message::query();
+        query.add_query(Query::query(name.clone(), kind));
+        let nobody = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0);
+        let question = Request::from_bytes(query.to_vec().ok()?, nobody, Protocol::Tcp).ok()?;
+        self.ask(&question).await
+    }
+
+    /// The good answer: hickory's, which follows no alias out of its zone or to a name that is not
+    /// there, and adds the addresses of no target but the first.
+    async fn answer(&self, question: &Request, kind: RecordType) -> Option<Message> {
+        let mut reply = self.ask(question).await?;
+        while let Some(RData::CNAME(CNAME(target))) = reply.answers.last().map(|last| &last.data)
+            && kind != RecordType::CNAME
+        {
+            let target = target.clone();
+            if reply.answers.iter().any(|answer| answer.name == target) {
+                reply.metadata.response_code = ResponseCode::ServFail;
+                break;
+            }
+            let rest = self.look_up(&target, kind).await?;
+            if !rest.metadata.authoritative {
+                // An alias that leads out of the zones is all that this server knows.
+                break;
+            }
+            // The code of a chain is that of its end. [RFC 6604]
+            reply.metadata.response_code = rest.metadata.response_code;
+            reply.authorities.extend(rest.authorities);
+            if rest.answers.is_empty() {
+                break;
+            }
+            reply.answers.extend(rest.answers);
+        }
+        // RFC 2782, "The additional data".
+        reply.additionals.clear();
+        let target = |answer: &Record| match &answer.data {
+            RData::SRV(srv) if self.additional => Some(srv.target.clone()),
+            _ => None,
         };
-        attend(arrive, |(packet, from): (Vec<u8>, SocketAddr)| async move {
-            if let Some(reply) = self.reply(&packet, false).await {
-                // A client that is gone needs no answer.
-                let _ = socket.send_to(&reply, from).await;
-            }
-        })
-        .await;
-    }
-
-    /// Answers connections until it is dropped.
-    pub(super) async fn run_tcp(&self, listener: &TcpListener) {
-        attend(
-            || listener.accept(),
-            |(stream, _)| async move {
-                // A connection that breaks is over.
-                let _ = self.converse(stream).await;
-            },
-        )
-        .await;
-    }
-
-    async fn converse(&self, mut stream: TcpStream) -> io::Result<()> {
-        loop {
-            let mut packet = vec![0; usize::from(stream.read_u16().await?)];
-            stream.read_exact(&mut packet).await?;
-            if let Some(mut reply) = self.reply(&packet, true).await {
-                let length = u16::try_from(reply.len()).map_err(io::Error::other)?;
-                reply.splice(..0, length.to_be_bytes());
-                stream.write_all(&reply).await?;
+        for target in reply.answers.iter().filter_map(target).collect::<BTreeSet<_>>() {
+            for kind in [RecordType::A, RecordType::AAAA] {
+                let found = self.look_up(&target, kind).await?.answers.into_iter();
+                reply
+                    .additionals
+                    .extend(found.filter(|f| f.name == target && f.record_type() == kind));
             }
         }
-    }
-
-    /// The reply to one packet; `None` is silence.
-    async fn reply(&self, packet: &[u8], tcp: bool) -> Option<Vec<u8>> {
-        let query = Message::from_vec(packet).ok()?;
-        if query.metadata.message_type != MessageType::Query {
-            return None;
-        }
-        let mut reply = Message::response(query.metadata.id, query.metadata.op_code);
-        reply.metadata.recursion_desired = query.metadata.recursion_desired;
-        reply.queries.clone_from(&query.queries);
-        if query.edns.is_some() {
-            let mut edns = Edns::new();
-            edns.set_max_payload(1232);
-            reply.edns = Some(edns);
-        }
-        let ([question], OpCode::Query) = (&*query.queries, query.metadata.op_code) else {
-            reply.metadata.response_code = ResponseCode::NotImp;
-            return reply.to_vec().ok();
-        };
-        let (asked, kind) = (question.name(), question.query_type());
-        self.asked.push(Question { kind: kind.to_string(), name: shown(asked), tcp });
-        let here = |(name, of, fault): &(Name, Option<RecordType>, DnsFault)| {
-            (name == asked && of.is_none_or(|of| of == kind)).then_some(*fault)
-        };
-        // The last one said counts, as with servers.
-        let fault = self.faults.iter().rev().find_map(here);
-        if question.query_class() == DNSClass::IN {
-            self.answer(asked, kind, &mut reply);
-        } else {
-            reply.metadata.response_code = ResponseCode::Refused;
-        }
-        match fault {
-            Some(DnsFault::Silent) => return None,
-            Some(DnsFault::Slow) => tokio::time::sleep(self.delay).await,
-            Some(DnsFault::Truncated) if !tcp => reply = reply.truncate(),
-            Some(DnsFault::Garbage) => {
-                let mut bytes = reply.to_vec().ok()?;
-                // The count of answers, bytes 6 and 7 [RFC 1035 section 4.1.1]: far more than come.
-                bytes.splice(6..8, [0xff, 0xff]);
-                return Some(bytes);
-            }
-            Some(fault) => self.spoil(&mut reply, fault),
-            None => {}
-        }
-        let room = if tcp { u16::MAX } else { query.max_payload().max(Self::DATAGRAM) };
-        let bytes = reply.to_vec().ok()?;
-        if bytes.len() > usize::from(room) { reply.truncate().to_vec().ok() } else { Some(bytes) }
-    }
-
-    /// The good answer: the records, following CNAMEs, or the proof that there are none.
-    fn answer(&self, asked: &Name, kind: RecordType, reply: &mut Message) {
-        let mut owner = asked.clone();
-        for _ in 0..Self::CHAIN {
-            let Some(apex) = self.apex_of(&owner) else {
-                // An alias that leads out of the zone is all that this server knows.
-                if reply.answers.is_empty() {
-                    reply.metadata.response_code = ResponseCode::Refused;
-                }
-                return;
-            };
-            reply.metadata.authoritative = true;
-            let here = self.records.get(&owner).map_or(&[][..], |records| records);
-            let of_kind = |record: &&RData| record.record_type() == kind;
-            let found: Vec<_> = here.iter().filter(of_kind).cloned().collect();
-            if !found.is_empty() {
-                self.add_additional(&found, reply);
-                reply.add_answers(found.into_iter().map(|data| record(&owner, data)));
-                return;
-            }
-            let alias = here.iter().find_map(|data| match data {
-                RData::CNAME(CNAME(target)) => Some(target.clone()),
-                _ => None,
-            });
-            let Some(target) = alias else {
-                if kind == RecordType::SOA && owner == apex {
-                    reply.add_answer(soa(&apex));
-                    return;
-                }
-                // A name exists as soon as there is one below it. [RFC 8020]
-                let exists = owner == apex || self.records.keys().any(|below| owner.zone_of(below));
-                if !exists {
-                    reply.metadata.response_code = ResponseCode::NXDomain;
-                }
-                reply.add_authority(soa(&apex));
-                return;
-            };
-            reply.add_answer(record(&owner, RData::CNAME(CNAME(target.clone()))));
-            owner = target;
-        }
-        reply.metadata.response_code = ResponseCode::ServFail;
-    }
-
-    /// The zone that `owner` lies in. Names elsewhere that have records are zones of their own.
-    fn apex_of(&self, owner: &Name) -> Option<Name> {
-        if self.apex.zone_of(owner) {
-            return Some(self.apex.clone());
-        }
-        self.records.get_key_value(owner).map(|(owner, _)| owner.clone())
-    }
-
-    /// The addresses of the targets of SRV records. [RFC 2782, "The additional data"]
-    fn add_additional(&self, answers: &[RData], reply: &mut Message) {
-        for data in answers {
-            let RData::SRV(srv) = data else { continue };
-            let Some(records) = self.records.get(&srv.target).filter(|_| self.additional) else {
-                continue;
-            };
-            for data in records.iter().filter(|r| matches!(r, RData::A(_) | RData::AAAA(_))) {
-                let additional = record(&srv.target, data.clone());
-                if !reply.additionals.contains(&additional) {
-                    reply.add_additional(additional);
-                }
-            }
-        }
+        Some(reply)
     }
 
     /// Turns a good answer into the one that `fault` is.
-    fn spoil(&self, reply: &mut Message, fault: DnsFault) {
-        let empty = |reply: &mut Message, code| {
-            reply.metadata.response_code = code;
-            reply.answers.clear();
-            reply.authorities.clear();
-            reply.additionals.clear();
+    fn spoil(&self, reply: &mut Message, name: &LowerName, kind: RecordType, fault: DnsFault) {
+        let absence = || {
+            let zone = self.catalog.find(name).and_then(|zones| zones.first());
+            Some(soa(&zone.map_or_else(|| self.apex.clone(), |zone| zone.origin().into())))
         };
-        match fault {
-            DnsFault::NoData | DnsFault::NoSuchName => {
-                let code = match fault {
-                    DnsFault::NoData => ResponseCode::NoError,
-                    _ => ResponseCode::NXDomain,
-                };
-                empty(reply, code);
-                reply.metadata.authoritative = true;
-                let asked = reply.queries.first().map(|query| query.name().clone());
-                let apex = asked.and_then(|asked| self.apex_of(&asked));
-                reply.add_authority(soa(&apex.unwrap_or_else(|| self.apex.clone())));
+        let (code, answer, authority) = match fault {
+            DnsFault::NoData => (ResponseCode::NoError, None, absence()),
+            DnsFault::NoSuchName => (ResponseCode::NXDomain, None, absence()),
+            DnsFault::Refused => (ResponseCode::Refused, None, None),
+            DnsFault::ServerFailure => (ResponseCode::ServFail, None, None),
+            DnsFault::Garbage => {
+                let bad = RData::Unknown { code: kind, rdata: NULL::with(vec![0xff]) };
+                (ResponseCode::NoError, Some(record(name, bad)), None)
             }
             DnsFault::OtherOwner => {
-                if let Ok(other) = name("attacker.example") {
-                    reply.answers.iter_mut().for_each(|answer| answer.name = other.clone());
-                }
+                let other = Name::from_labels(["attacker", "example"]).unwrap_or_default();
+                reply.answers.iter_mut().for_each(|answer| answer.name.clone_from(&other));
+                return;
             }
-            DnsFault::Refused => empty(reply, ResponseCode::Refused),
-            DnsFault::ServerFailure => empty(reply, ResponseCode::ServFail),
-            DnsFault::Garbage | DnsFault::Silent | DnsFault::Slow | DnsFault::Truncated => {}
+            DnsFault::Silent | DnsFault::Slow | DnsFault::Truncated => return,
+        };
+        reply.metadata.response_code = code;
+        reply.metadata.authoritative |= authority.is_some();
+        reply.answers = answer.into_iter().collect();
+        reply.authorities = authority.into_iter().collect();
+        reply.additionals.clear();
+    }
+}
+
+#[async_trait]
+impl RequestHandler for Zone {
+    async fn handle_request<R: ResponseHandler, T: Time>(
+        &self,
+        request: &Request,
+        mut response: R,
+    ) -> ResponseInfo {
+        let metadata = Metadata::response_from_request(&request.metadata);
+        let silence = || Header { metadata, counts: HeaderCounts::default() }.into();
+        let (OpCode::Query, Ok(info)) = (metadata.op_code, request.request_info()) else {
+            return self.catalog.handle_request::<R, T>(request, response).await;
+        };
+        let (name, kind) = (info.query.name(), info.query.query_type());
+        let tcp = info.protocol != Protocol::Udp;
+        self.asked.push(Question { kind: kind.to_string(), name: shown(name), tcp });
+        let here = |(owner, of, fault): &(Name, Option<RecordType>, DnsFault)| {
+            (owner == &**name && of.is_none_or(|of| of == kind)).then_some(*fault)
+        };
+        // The last one said counts, as with servers.
+        let fault = self.faults.iter().rev().find_map(here);
+        match fault {
+            Some(DnsFault::Silent) => return silence(),
+            Some(DnsFault::Slow) => tokio::time::sleep(self.delay).await,
+            _ => {}
         }
+        let Some(mut reply) = self.answer(request, kind).await else { return silence() };
+        if let Some(fault) = fault {
+            self.spoil(&mut reply, name, kind, fault);
+        }
+        // Hickory would send as many records as there is room for. Nobody may use those.
+        let large = reply.to_vec().is_ok_and(|all| all.len() > request.max_payload().into());
+        if !tcp && (large || fault == Some(DnsFault::Truncated)) {
+            reply = reply.truncate();
+        }
+        let message = MessageResponseBuilder::new(&request.queries, reply.edns.as_ref()).build(
+            reply.metadata,
+            &reply.answers,
+            &reply.authorities,
+            [],
+            &reply.additionals,
+        );
+        // A client that is gone needs no answer.
+        response.send_response(message).await.unwrap_or_else(|_| silence())
+    }
+}
+
+/// Where hickory sends an answer that is not yet what the client gets.
+#[derive(Clone, Default)]
+struct Taken(Log<Message>);
+
+#[async_trait]
+impl ResponseHandler for Taken {
+    async fn send_response<'a>(
+        &mut self,
+        response: MessageResponse<
+            '_,
+            'a,
+            impl Iterator<Item = &'a Record> + Send + 'a,
+            impl Iterator<Item = &'a Record> + Send + 'a,
+            impl Iterator<Item = &'a Record> + Send + 'a,
+            impl Iterator<Item = &'a Record> + Send + 'a,
+        >,
+    ) -> Result<ResponseInfo, NetError> {
+        let mut bytes = Vec::new();
+        let info = response.destructive_emit(&mut BinEncoder::new(&mut bytes))?;
+        self.0.push(Message::from_vec(&bytes)?);
+        Ok(info)
     }
 }
 

@@ -32,7 +32,7 @@ macro_rules! faults {
 faults! {
     /// What the DNS server does with a question instead of answering it well.
     DnsFault {
-        /// A packet whose counts promise more than it holds.
+        /// A record of the kind that was asked for, but with data that cannot be of that kind.
         Garbage = "dns-garbage",
         /// No record of the kind that was asked for, though the name exists (NODATA).
         NoData = "dns-no-data",
@@ -108,7 +108,7 @@ faults! {
         Forbidden = "sip-forbidden",
         /// A good challenge to somebody else's Call-ID.
         ForeignCallId = "sip-foreign-call-id",
-        /// Bytes that are no SIP.
+        /// Bytes that are no SIP, then an empty line.
         Garbage = "sip-garbage",
         /// 401 without a challenge.
         NoChallenge = "sip-no-challenge",

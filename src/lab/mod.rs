@@ -41,6 +41,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::net::TcpSocket;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 pub use builder::LabBuilder;
@@ -51,7 +52,10 @@ pub use seen::Seen;
 pub use server::Server;
 pub use transport::LabTransport;
 
+use crate::client::{Client, ClientBuilder};
+use crate::net::{HickoryResolver, RustlsTransport};
 use crate::transport::Transport;
+use dns::Zone;
 use seen::Log;
 use transport::Routes;
 
@@ -63,7 +67,9 @@ use transport::Routes;
 /// # runtime.block_on(async {
 /// // The ordinary good deployment of contoso.com.
 /// let lab = Lab::start().await?;
-/// println!("ask {} for _sipinternaltls._tcp.contoso.com", lab.dns());
+/// let challenged = lab.client().build().challenge(&"jeremy@contoso.com".parse()?).await?;
+/// assert_eq!(challenged.endpoint.to_string(), "tls pool01.contoso.com:5061");
+/// assert_eq!(lab.questions()[0].to_string(), "SRV _sipinternaltls._tcp.contoso.com");
 ///
 /// // Or one of your own: only an Edge, and a DNS server that fails on one question.
 /// let lab = Lab::builder()
@@ -84,6 +90,10 @@ pub struct Lab {
     root_pem: String,
     questions: Log<Question>,
     seen: Log<Seen>,
+    tls: RustlsTransport,
+    dns_server: hickory_server::Server<Zone>,
+    /// Closed when the last task of the DNS server is gone.
+    dns_gone: mpsc::Receiver<()>,
     tasks: JoinSet<()>,
     /// Bound, but not listening: the system refuses every connect to it, and gives its port to
     /// nobody else.
@@ -132,6 +142,21 @@ impl Lab {
         self.routes.dial(published)
     }
 
+    /// A client of this deployment: [`Lab::resolver`] and [`Lab::tls`].
+    pub fn client(&self) -> ClientBuilder {
+        Client::builder(self.resolver(), self.tls())
+    }
+
+    /// A resolver that asks the lab's DNS server.
+    pub fn resolver(&self) -> HickoryResolver {
+        HickoryResolver::with_servers([self.dns])
+    }
+
+    /// A transport that finds the lab's servers and trusts [`Lab::roots`].
+    pub fn tls(&self) -> LabTransport<RustlsTransport> {
+        self.transport(self.tls.clone())
+    }
+
     /// Puts the lab's addresses in front of `transport`.
     pub fn transport<T: Transport>(&self, transport: T) -> LabTransport<T> {
         LabTransport { inner: transport, routes: Arc::clone(&self.routes) }
@@ -160,6 +185,10 @@ impl Lab {
     /// Stops, and returns when every socket is closed.
     pub async fn stop(mut self) {
         self.tasks.shutdown().await;
+        // How it ended is of no interest now.
+        let _ = self.dns_server.shutdown_gracefully().await;
+        drop(self.dns_server);
+        while self.dns_gone.recv().await.is_some() {}
     }
 }
 
@@ -179,6 +208,9 @@ pub enum LabError {
     /// The system gave no socket.
     #[error("no socket: {0}")]
     Io(#[from] io::Error),
+    /// An alias has other records beside it, which DNS forbids. [RFC 1034 section 3.6.2]
+    #[error("`{}` is an alias and has other records", .0.escape_debug())]
+    Alias(String),
     /// This is not a name that DNS can hold.
     #[error("not a name for dns: `{}`", .0.escape_debug())]
     Name(String),

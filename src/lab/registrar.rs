@@ -117,7 +117,7 @@ impl Registrar {
             match self.fault {
                 Some(SipFault::Silent) => continue,
                 Some(SipFault::Close) => return Ok(()),
-                Some(SipFault::Garbage) => stream.write_all(&GARBAGE).await?,
+                Some(SipFault::Garbage) => stream.write_all(GARBAGE).await?,
                 Some(SipFault::EndlessHeaders) => {
                     stream.write_all(b"SIP/2.0 401 Unauthorized\r\n").await?;
                     loop {
@@ -184,8 +184,9 @@ impl Registrar {
     }
 }
 
-/// Bytes that no reader of SIP can take for an answer.
-const GARBAGE: [u8; 64] = [0xa5; 64];
+/// Bytes that no reader of SIP can take for an answer, and ends of lines, so that it need not wait.
+const GARBAGE: &[u8] =
+    b"\xa5\x5a\x00\xff no reader can take this for an answer, however lenient it may be\r\n\r\n";
 
 /// A request, as far as an answer needs it.
 struct Request {

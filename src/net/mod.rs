@@ -4,9 +4,11 @@
 //! [`Transport`](crate::Transport) and leaves these out (features `hickory` and `rustls`).
 
 #[cfg(feature = "hickory")]
+#[expect(clippy::disallowed_methods, reason = "this is what stands behind the `Resolver` door")]
 mod dns;
 
 #[cfg(feature = "rustls")]
+#[expect(clippy::disallowed_methods, reason = "this is what stands behind the `Transport` door")]
 mod tls;
 
 #[cfg(feature = "hickory")]

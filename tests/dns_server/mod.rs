@@ -1,4 +1,7 @@
-//! A DNS server on loopback, UDP and TCP, that says what a test tells it to say.
+//! A DNS server on loopback, UDP and TCP, that says what a test tells it to say; and the one
+//! question that most tests ask it.
+#![allow(dead_code, reason = "each test file uses its part")]
+#![expect(clippy::disallowed_methods, reason = "a server listens")]
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
@@ -11,6 +14,9 @@ use hickory_server::Server;
 use hickory_server::net::runtime::Time;
 use hickory_server::server::{Request, RequestHandler, ResponseHandler, ResponseInfo};
 use hickory_server::zone_handler::MessageResponseBuilder;
+use sip_signin::discovery::{Absence, Answer, LookupFailure, SrvAnswer};
+use sip_signin::net::HickoryResolver;
+use sip_signin::{HostName, Resolver};
 use tokio::net::{TcpListener, UdpSocket};
 
 /// What the server says to one question.
@@ -92,8 +98,10 @@ impl DnsServer {
     }
 }
 
+type Say = dyn Fn(&str) -> Option<Reply> + Send + Sync;
+
 struct Handler {
-    say: Box<dyn Fn(&str) -> Option<Reply> + Send + Sync>,
+    say: Box<Say>,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
@@ -159,4 +167,35 @@ pub fn ns(owner: &str, server: &str) -> Record {
 pub fn soa(zone: &str, minimum: u32) -> Record {
     let mail = name("hostmaster.contoso.com.");
     record(zone, RData::SOA(SOA::new(name("ns.contoso.com."), mail, 1, 2, 3, 4, minimum)))
+}
+
+pub type Srv = Result<Answer<SrvAnswer>, LookupFailure>;
+
+pub const INTERNAL: &str = "_sipinternaltls._tcp.contoso.com.";
+pub const NO_DATA: Srv = Ok(Answer::Absent(Absence::NoData));
+pub const NO_SUCH_NAME: Srv = Ok(Answer::Absent(Absence::NoSuchName));
+
+pub fn resolver(servers: &[&DnsServer]) -> HickoryResolver {
+    HickoryResolver::with_servers(servers.iter().map(|server| server.address))
+}
+
+pub async fn ask(resolver: &HickoryResolver) -> Srv {
+    resolver.srv(&"_sipinternaltls._tcp.contoso.com".parse().unwrap()).await
+}
+
+pub async fn ask_for(reply: Reply) -> Srv {
+    let server = DnsServer::always(reply).await;
+    ask(&resolver(&[&server])).await
+}
+
+#[track_caller]
+pub fn found(answer: Srv) -> SrvAnswer {
+    match answer {
+        Ok(Answer::Found(answer)) => answer,
+        other => panic!("not found: {other:?}"),
+    }
+}
+
+pub fn host(text: &str) -> HostName {
+    HostName::parse(text).unwrap()
 }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
+use hickory_proto::op::{Edns, Message, OpCode, Query, ResponseCode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -21,8 +21,8 @@ const HEAD_START: Duration = Duration::from_millis(300);
 const PATIENCE: [Duration; 4] = [
     Duration::from_millis(250),
     Duration::from_millis(500),
-    Duration::from_millis(1000),
-    Duration::from_millis(2000),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
 ];
 
 /// How long an answer over TCP may take.
@@ -182,9 +182,5 @@ fn hear(question: &Message, bytes: &[u8]) -> Heard {
     // A server that could not read the question may leave it out, of an error only.
     let failed = !matches!(meta.response_code, ResponseCode::NoError | ResponseCode::NXDomain);
     let same = message.queries == question.queries || (failed && message.queries.is_empty());
-    if meta.message_type == MessageType::Response && meta.op_code == OpCode::Query && same {
-        Heard::Answer(message)
-    } else {
-        Heard::Foreign
-    }
+    if meta.op_code == OpCode::Query && same { Heard::Answer(message) } else { Heard::Foreign }
 }

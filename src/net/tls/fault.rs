@@ -9,6 +9,9 @@ use crate::discovery::{CertificateFault, ConnectFailure};
 use crate::text::WireText;
 
 /// What an error before the connection stood means.
+///
+/// Nobody has answered then, so whatever the network or a firewall on the way can cause leaves clear
+/// text to be tried; what is our own trouble (no more sockets) is not guessed at.
 pub(super) fn of_dialling(error: &io::Error, address: SocketAddr) -> ConnectFailure {
     match error.kind() {
         ErrorKind::ConnectionRefused

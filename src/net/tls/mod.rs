@@ -123,11 +123,10 @@ impl RustlsTransport {
             .await
             .map_err(|(error, stream)| fault::of_handshake(&error, stream.heard()))?;
         let facts = facts(stream.get_ref().1);
-        if let (Wildcards::Refuse, Host::Name(name)) = (self.wildcards, host) {
-            if !facts.names.iter().any(|n| n.raw().eq_ignore_ascii_case(name.as_str())) {
-                let fault = CertificateFault::WrongName(facts.names);
-                return Err(ConnectFailure::Certificate(fault));
-            }
+        if let (Wildcards::Refuse, Host::Name(name)) = (self.wildcards, host)
+            && !facts.names.iter().any(|n| n.raw().eq_ignore_ascii_case(name.as_str()))
+        {
+            return Err(ConnectFailure::Certificate(CertificateFault::WrongName(facts.names)));
         }
         Ok((stream, facts))
     }
@@ -142,8 +141,9 @@ impl Transport for RustlsTransport {
     ) -> Result<Box<dyn Connection>, ConnectFailure> {
         let dialled = |error| fault::of_dialling(&error, address);
         let stream = TcpStream::connect(address).await.map_err(dialled)?;
-        // A SIP request waits for its answer: holding back its last segment only delays it.
-        stream.set_nodelay(true).map_err(dialled)?;
+        // A SIP request waits for its answer, and holding back its last segment only delays it. It
+        // goes without: where the peer is gone already (macOS), the handshake says so better.
+        stream.set_nodelay(true).ok();
         let local = stream.local_addr().map_err(dialled)?;
         let facts = |tls| ConnectionFacts { local, peer: address, tls };
         Ok(match endpoint.protocol {
@@ -203,3 +203,6 @@ impl fmt::Debug for RustlsTransport {
         f.debug_struct("RustlsTransport").field("wildcards", wildcards).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;
