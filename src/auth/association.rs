@@ -135,7 +135,8 @@ impl Association {
         random: &dyn Random,
     ) -> Result<(), AssociationError> {
         self.check(challenge)?;
-        if challenge.version() != self.version.number() {
+        let named = challenge.parameter("version").map(|_| challenge.version());
+        if named.is_some_and(|number| number != self.version.number()) {
             return Err(AssociationError::Foreign("version"));
         }
         if self.is_up() {

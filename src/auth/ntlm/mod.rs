@@ -161,7 +161,10 @@ impl Mechanism for Exchange {
                 Ok(MechanismStep::Continue(Vec::new()))
             }
             (Phase::Fresh | Phase::Asked, Some(challenge)) => {
-                let (token, key) = self.answer(challenge, now, random)?;
+                let answered = self.answer(challenge, now, random);
+                // One exchange for one password: nothing needs it any more.
+                self.ntowf = Key::default();
+                let (token, key) = answered?;
                 let (client, server) = (SideKeys::client(&key), SideKeys::server(&key));
                 self.phase = Phase::Done { client, server };
                 Ok(MechanismStep::Done(Some(token)))
