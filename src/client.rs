@@ -19,11 +19,12 @@ use crate::discovery::{
     Connected, DiscoveryPlan, Endpoint, Outcome, Protocol, Search, Seed, Step, Trace,
 };
 use crate::failure::{SignInFailure, SignInFailureKind};
-use crate::random::{Random, RandomError, SystemRandom, hex};
+use crate::random::{Random, RandomError, hex};
 use crate::resolver::Resolver;
 use crate::sip::{
     Answer, Epid, Message, Register, Remedy, Response, ServerRefusal, Tokens, UriTransport,
 };
+use crate::system_random::SystemRandom;
 use crate::text::WireText;
 use crate::transport::{Connection, Transport};
 

@@ -7,7 +7,8 @@
 //! - *Who?* [`SipAddress`]: the only thing the user must tell us.
 //! - *Where?* [`HostNamePolicy`] says whom to trust; [`discovery`] holds the plan, a pure machine
 //!   that says what to look up and whom to connect to, and why.
-//! - *May I come in?* [`sip`]: the first REGISTER, and the challenge that answers it.
+//! - *May I come in?* [`sip`]: the first REGISTER, and the challenge that answers it; [`auth`]: the
+//!   proof that answers the challenge, and the signatures of every message after it.
 //! - *By what road?* [`Resolver`] and [`Transport`] are the doors that a caller may replace;
 //!   [`Client`] drives the machines through them; [`net`] has doors ready made.
 //!
@@ -32,9 +33,11 @@
 //!
 //! | feature | what it brings |
 //! |---|---|
-//! | none | the pure machines: names, policy, [`discovery`], [`sip`] |
+//! | none | the pure machines: names, policy, [`discovery`], [`sip`], [`auth`] |
 //! | `driver` | the doors and the [`Client`]: async-trait, tokio's timers |
 //! | `net` (default) | [`net`]: hickory for DNS, rustls for TLS with ring and the platform's verifier |
+//! | `ntlm` (default) | NTLMv2 as [MS-SIPAE] runs it |
+//! | `digest` (default) | Digest with SHA-256 and MD5 |
 //! | `idna` (default) | internationalised domains in what a person types |
 //! | `hickory`, `rustls`, `ring`, `aws-lc-rs`, `platform-verifier` | the parts of `net` |
 //! | `serde` | traces serialise |
@@ -61,6 +64,10 @@
 
 mod text;
 
+mod random;
+
+mod now;
+
 mod name;
 
 mod address;
@@ -71,8 +78,10 @@ pub mod discovery;
 
 pub mod sip;
 
+pub mod auth;
+
 #[cfg(feature = "driver")]
-mod random;
+mod system_random;
 
 #[cfg(feature = "driver")]
 mod resolver;
@@ -103,11 +112,13 @@ pub use client::{Challenged, Client, ClientBuilder};
 #[cfg(feature = "driver")]
 pub use failure::{SignInFailure, SignInFailureKind};
 pub use name::{Host, HostName, NameError, NameErrorKind, SrvName};
+pub use now::Now;
 pub use policy::{HostNamePolicy, NameRule, Origin, Refusal, TrustedHost};
-#[cfg(feature = "driver")]
-pub use random::{Random, RandomError, SystemRandom};
+pub use random::{Random, RandomError};
 #[cfg(feature = "driver")]
 pub use resolver::Resolver;
+#[cfg(feature = "driver")]
+pub use system_random::SystemRandom;
 pub use text::WireText;
 #[cfg(feature = "driver")]
 pub use transport::{Connection, ConnectionFacts, TlsFacts, Transport};

@@ -1,7 +1,7 @@
 //! The door to chance: what must not be guessed.
 //!
 //! The other source of chance is the [`Seed`](crate::discovery::Seed), which only spreads clients
-//! over servers and may be guessed.
+//! over servers and may be guessed. The operating system's source is not part of the core.
 
 use std::fmt::Write;
 
@@ -12,16 +12,6 @@ pub trait Random: Send + Sync {
     /// # Errors
     /// [`RandomError`] when there is no such source; then nothing is sent.
     fn fill(&self, bytes: &mut [u8]) -> Result<(), RandomError>;
-}
-
-/// The operating system's source.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct SystemRandom;
-
-impl Random for SystemRandom {
-    fn fill(&self, bytes: &mut [u8]) -> Result<(), RandomError> {
-        getrandom::fill(bytes).map_err(|_| RandomError)
-    }
 }
 
 /// The source of chance failed.

@@ -218,7 +218,9 @@ fn defines(line: &str, item: &str) -> bool {
 
 fn test_fault(reference: &Reference, world: World) -> Option<String> {
     let text = world(&reference.path);
-    let in_tests = reference.path.starts_with("tests/") || reference.path.contains("/tests/");
+    let path = &reference.path;
+    let in_tests =
+        path.starts_with("tests/") || path.contains("/tests/") || path.ends_with("/tests.rs");
     let there = match &reference.item {
         None if in_tests && !reference.path.ends_with(".rs") => {
             text.is_some_and(|text| !text.trim().is_empty())

@@ -4,7 +4,7 @@
 //! Bytes in, values out; no clock, no chance, no socket. Whatever a server sends is either read by
 //! one strict grammar or refused with a typed error, and every buffer and list has a named limit.
 
-mod parameters;
+pub(crate) mod parameters;
 
 mod endpoint_id;
 

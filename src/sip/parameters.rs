@@ -7,16 +7,16 @@ use super::head::is_token_byte;
 /// Cuts `text` at each `separator` outside quoted strings and takes white space off the pieces.
 ///
 /// A quoted string that does not end takes the rest of the text with it.
-pub(super) fn split(text: &str, separator: u8) -> Split<'_> {
+pub(crate) fn split(text: &str, separator: u8) -> Split<'_> {
     Split { rest: Some(text), separator, brackets: false }
 }
 
 /// Cuts a list of addresses at its commas; those inside `<…>` belong to a URI.
-pub(super) fn split_addresses(text: &str) -> Split<'_> {
+pub(crate) fn split_addresses(text: &str) -> Split<'_> {
     Split { brackets: true, ..split(text, b',') }
 }
 
-pub(super) struct Split<'a> {
+pub(crate) struct Split<'a> {
     rest: Option<&'a str>,
     separator: u8,
     brackets: bool,
@@ -37,7 +37,7 @@ impl<'a> Iterator for Split<'a> {
 }
 
 /// Where `wanted` first stands outside quoted strings and, if asked, outside angle brackets.
-pub(super) fn find_outside(text: &str, wanted: u8, brackets: bool) -> Option<usize> {
+pub(crate) fn find_outside(text: &str, wanted: u8, brackets: bool) -> Option<usize> {
     let (mut quoted, mut escaped, mut enclosed) = (false, false, false);
     text.bytes().position(|byte| {
         if quoted {
@@ -61,7 +61,7 @@ pub(super) fn find_outside(text: &str, wanted: u8, brackets: bool) -> Option<usi
 }
 
 /// A `name=value` or a `name` alone, the value still as it came.
-pub(super) fn parameter(piece: &str) -> (&str, Option<&str>) {
+pub(crate) fn parameter(piece: &str) -> (&str, Option<&str>) {
     match piece.split_once('=') {
         Some((name, value)) => (trim(name), Some(trim(value))),
         None => (trim(piece), None),
@@ -69,7 +69,7 @@ pub(super) fn parameter(piece: &str) -> (&str, Option<&str>) {
 }
 
 /// The value of the parameter `name` among `pieces`, read leniently.
-pub(super) fn value_of<'a>(mut pieces: Split<'a>, name: &str) -> Option<Cow<'a, str>> {
+pub(crate) fn value_of<'a>(mut pieces: Split<'a>, name: &str) -> Option<Cow<'a, str>> {
     pieces.find_map(|piece| {
         let (found, value) = parameter(piece);
         let value = value.filter(|_| found.eq_ignore_ascii_case(name))?;
@@ -80,7 +80,7 @@ pub(super) fn value_of<'a>(mut pieces: Split<'a>, name: &str) -> Option<Cow<'a, 
 /// The content of a quoted string, or the text itself when it begins with no quote.
 ///
 /// `None` when the closing quote is missing or not the last character.
-pub(super) fn unquote(text: &str) -> Option<Cow<'_, str>> {
+pub(crate) fn unquote(text: &str) -> Option<Cow<'_, str>> {
     let Some(rest) = text.strip_prefix('"') else {
         return Some(Cow::Borrowed(text));
     };
@@ -110,14 +110,14 @@ fn quoted_length(rest: &str) -> Option<usize> {
     })
 }
 
-pub(super) fn is_token(text: &str) -> bool {
+pub(crate) fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(is_token_byte)
 }
 
 /// The number of seconds that a value begins with, a comment or parameters behind it.
 ///
 /// One that does not fit counts as the largest, as in RFC 9111 section 1.2.2.
-pub(super) fn seconds(text: &str) -> Option<u32> {
+pub(crate) fn seconds(text: &str) -> Option<u32> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, rest) = text.split_at_checked(digits)?;
     let ends = rest.is_empty() || rest.starts_with([' ', '\t', '\r', ';', '(']);
@@ -125,7 +125,7 @@ pub(super) fn seconds(text: &str) -> Option<u32> {
 }
 
 /// `text` without linear white space around it, folds included.
-pub(super) fn trim(text: &str) -> &str {
+pub(crate) fn trim(text: &str) -> &str {
     text.trim_matches([' ', '\t', '\r', '\n'])
 }
 
