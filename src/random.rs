@@ -3,7 +3,7 @@
 //! The other source of chance is the [`Seed`](crate::discovery::Seed), which only spreads clients
 //! over servers and may be guessed. The operating system's source is not part of the core.
 
-use std::fmt::Write;
+use data_encoding::HEXLOWER;
 
 /// Gives bytes that nobody can guess: for Call-IDs, tags, nonces and keys.
 pub trait Random: Send + Sync {
@@ -23,10 +23,5 @@ pub struct RandomError;
 pub(crate) fn hex<const N: usize>(random: &dyn Random) -> Result<String, RandomError> {
     let mut bytes = [0; N];
     random.fill(&mut bytes)?;
-    let mut text = String::new();
-    for byte in bytes {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    Ok(text)
+    Ok(HEXLOWER.encode(&bytes))
 }

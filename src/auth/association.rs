@@ -3,9 +3,9 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use data_encoding::{BASE64, HEXLOWER, HEXLOWER_PERMISSIVE};
+
 use super::authorization::{Authorization, Unwritable, Writer, field};
-use super::base64;
-use super::hex;
 use super::mechanism::{
     Identity, Mechanism, MechanismError, MechanismErrorKind, MechanismProvider, MechanismStep,
 };
@@ -174,14 +174,14 @@ impl Association {
             if self.version > Version::V2 {
                 writer = writer.token("version", &self.version.number().to_string());
             }
-            writer = writer.quoted("gssapi-data", &base64::encode(token))?;
+            writer = writer.quoted("gssapi-data", &BASE64.encode(token))?;
         }
         if signs {
             let rand = random::hex::<4>(random)?;
             self.sent = self.sent.saturating_add(1);
             let num = self.sent.to_string();
             let buffer = signature_buffer(self.version, self.salt(&scheme, &rand, &num), message)?;
-            let response = hex::encode(&self.mechanism.sign(buffer.as_bytes())?);
+            let response = HEXLOWER.encode(&self.mechanism.sign(buffer.as_bytes())?);
             writer = writer.quoted("crand", &rand)?.quoted("cnum", &num)?;
             writer = writer.quoted("response", &response)?;
         }
@@ -221,7 +221,8 @@ impl Association {
         if !self.is_up() {
             return Err(AssociationError::OutOfTurn);
         }
-        let signature = hex::decode(signature).ok_or(AssociationError::Unreadable("rspauth"))?;
+        let signature = HEXLOWER_PERMISSIVE.decode(signature.as_bytes());
+        let signature = signature.map_err(|_| AssociationError::Unreadable("rspauth"))?;
         let rand = info.parameter("srand").ok_or(AssociationError::Missing("srand"))?;
         let num = info.parameter("snum").ok_or(AssociationError::Missing("snum"))?;
         let number = decimal(num).ok_or(AssociationError::Unreadable("snum"))?;
@@ -276,7 +277,10 @@ impl Association {
         now: Now,
         random: &dyn Random,
     ) -> Result<(), AssociationError> {
-        let decode = |data| base64::decode(data).ok_or(AssociationError::Unreadable("gssapi-data"));
+        let decode = |data: &str| {
+            let bytes = BASE64.decode(data.as_bytes());
+            bytes.map_err(|_| AssociationError::Unreadable("gssapi-data"))
+        };
         let token = said.gssapi_data().map(decode).transpose()?;
         match self.mechanism.step(token.as_deref(), now, random)? {
             MechanismStep::Continue(token) => self.token = Some(token),

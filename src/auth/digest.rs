@@ -5,13 +5,13 @@
 
 use std::fmt;
 
+use data_encoding::HEXLOWER;
 use md5::Md5;
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use super::Protection;
 use super::authorization::{Authorization, Unwritable, Writer, field};
-use super::hex;
 use super::secret::Credentials;
 use crate::random::{self, Random, RandomError};
 use crate::sip::parameters::{split, value_of};
@@ -56,7 +56,7 @@ impl DigestAlgorithm {
             text.push_str(if n == 0 { "" } else { ":" });
             text.push_str(part);
         }
-        let digits = |bytes: &[u8]| Zeroizing::new(hex::encode(bytes));
+        let digits = |bytes: &[u8]| Zeroizing::new(HEXLOWER.encode(bytes));
         match self {
             Self::Md5 => digits(&Zeroizing::new(<[u8; 16]>::from(Md5::digest(&*text)))[..]),
             Self::Sha256 => digits(&Zeroizing::new(<[u8; 32]>::from(Sha256::digest(&*text)))[..]),

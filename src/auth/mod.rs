@@ -14,10 +14,6 @@
 //! Nothing here has a clock, a source of chance or a socket: [`Now`](crate::Now) and
 //! [`Random`](crate::Random) come from the caller, and messages are values.
 
-mod base64;
-
-mod hex;
-
 mod secret;
 
 mod mechanism;

@@ -94,7 +94,7 @@ fn signed(rand: &str, num: &str, more: &str) -> Message {
     let salt = Salt { scheme: "Kerberos", rand, num, realm: "R", target: "sip/a.contoso.com" };
     let bare = Message::parse("SIP/2.0 200 OK\r\nl: 0\r\n\r\n".into()).unwrap();
     let buffer = signature_buffer(Version::V4, salt, &bare).unwrap();
-    let rspauth = hex::encode(&buffer.bytes().rev().collect::<Vec<_>>()).to_uppercase();
+    let rspauth = data_encoding::HEXUPPER.encode(&buffer.bytes().rev().collect::<Vec<_>>());
     answer(&format!(r#"rspauth="{rspauth}", srand="{rand}", snum="{num}"{more}"#))
 }
 
