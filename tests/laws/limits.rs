@@ -44,6 +44,15 @@ fn p3_a_lookup_may_take_5_s() {
 }
 
 #[test]
+fn p3_a_time_out_beyond_the_clock_is_a_year() {
+    let endless = Timeouts { lookup: Duration::MAX, connect: Duration::MAX, search: Duration::MAX };
+    let scene =
+        Scene::of(&sip_signin::discovery::Search::builder().timeouts(endless).build().unwrap());
+    let day = Duration::from_secs(86_400);
+    assert!(scene.wait.is_some_and(|wait| wait >= 360 * day), "{:?}", scene.wait);
+}
+
+#[test]
 fn p3_a_connect_may_take_8_s() {
     let mut scene = Scene::new(&Settings::default());
     scene.answer(of_a());
