@@ -164,6 +164,13 @@ fn r14_the_16th_address_is_dialled_and_the_17th_left_out() {
         assert_eq!(asked.trace.to_string().contains("left out"), left_out, "{asked}");
         assert_eq!(scene.plan.trace().to_string().contains("left out"), left_out);
     }
+    // What is said twice counts once.
+    let mut world = World::of_record(TLS_INTERNAL, "a.contoso.com");
+    let twice: Vec<_> = (1..=16).chain(1..=16).map(|n| format!("192.0.2.{n}")).collect();
+    world.give_address("a.contoso.com", &twice.join(", "));
+    let run = world.run(&Settings::default().search(), Seed(0));
+    assert_eq!(run.dials().len(), 16);
+    assert!(!run.trace.to_string().contains("left out"), "{run}");
     // Each family has its turn, however many the other has.
     let mut world = World::of_record(TLS_INTERNAL, "a.contoso.com");
     let v4: Vec<_> = (1..=40).map(|n| format!("192.0.2.{n}")).collect();
