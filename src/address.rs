@@ -77,10 +77,12 @@ impl SipAddress {
         }
         let (domain, port) = split_port(host_port)?;
         let domain = HostName::from_typed(domain).map_err(Kind::Domain)?;
-        let address =
-            Self { user: user.into(), domain, port, parameters: parameters.map(Into::into) };
         // What is printed must read back, also where a scheme or A-labels made it longer.
-        if address.to_string().len() > Self::LIMIT { Err(Kind::TooLong) } else { Ok(address) }
+        let printed = ["sip:", user, "@", domain.as_str()].map(str::len).into_iter().sum::<usize>();
+        if printed > Self::LIMIT {
+            return Err(Kind::TooLong);
+        }
+        Ok(Self { user: user.into(), domain, port, parameters: parameters.map(Into::into) })
     }
 }
 
