@@ -230,7 +230,7 @@ impl<'a> Session<'a> {
             let value = request.headers().get(name).unwrap_or_default();
             let uri = enclosed(&value).map_or(&*value, |(uri, _)| uri);
             let known = uri.parse().ok().and_then(|address| {
-                self.desk.accounts.iter().find(|resident| resident.address == address)
+                self.desk.accounts.iter().find(|resident| resident.has(&address))
             });
             match known {
                 Some(known) if known.address == owner.address => {}

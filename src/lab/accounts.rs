@@ -30,13 +30,22 @@ impl Resident {
     /// by a principal name that is like the address. Case does not count, as for Windows.
     pub(super) fn is(&self, account: &Account) -> bool {
         let own = &self.credentials.account;
-        let same = |one: &str, other: &str| one.to_lowercase() == other.to_lowercase();
         let principal = format!("{}@{}", self.address.user(), self.address.domain());
         match account.domain() {
             "" => same(account.user(), own.user()) || same(account.user(), &principal),
             domain => same(domain, own.domain()) && same(account.user(), own.user()),
         }
     }
+
+    /// Whether `address` is its own. Case does not count here either, as for a Communications Server,
+    /// though RFC 3261 section 19.1.4 says otherwise. (unverified)
+    pub(super) fn has(&self, address: &SipAddress) -> bool {
+        same(self.address.user(), address.user()) && self.address.domain() == address.domain()
+    }
+}
+
+fn same(one: &str, other: &str) -> bool {
+    one.to_lowercase() == other.to_lowercase()
 }
 
 #[cfg(test)]
@@ -44,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_account_has_three_names() {
+    fn an_account_has_three_names_and_one_address() {
         let resident = Resident {
             credentials: Credentials::new(r"CONTOSO\jdoe".parse().unwrap(), "x"),
             address: "sip:jeremy@contoso.com".parse().unwrap(),
@@ -60,6 +69,14 @@ mod tests {
             ("jdoe@contoso.com", false),
         ] {
             assert_eq!(resident.is(&account.parse().unwrap()), is, "{account}");
+        }
+        for (address, has) in [
+            ("sip:jeremy@contoso.com", true),
+            ("sip:Jeremy@CONTOSO.com;user=phone", true),
+            ("sip:jdoe@contoso.com", false),
+            ("sip:jeremy@fabrikam.com", false),
+        ] {
+            assert_eq!(resident.has(&address.parse().unwrap()), has, "{address}");
         }
     }
 }
