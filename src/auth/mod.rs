@@ -39,6 +39,8 @@ pub use digest::{Digest, DigestAlgorithm, DigestError};
 pub use mechanism::{
     Identity, Mechanism, MechanismError, MechanismErrorKind, MechanismProvider, MechanismStep,
 };
+#[cfg(feature = "lab")]
+pub(crate) use ntlm::{Acceptor, ServerKeys};
 #[cfg(feature = "ntlm")]
 pub use ntlm::{Ntlm, NtlmError, NtlmFlags};
 pub use secret::{Account, AccountError, AccountErrorKind, Credentials, Password};
