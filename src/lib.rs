@@ -80,6 +80,8 @@ pub mod sip;
 
 pub mod auth;
 
+pub mod sign_in;
+
 #[cfg(feature = "driver")]
 mod system_random;
 
