@@ -92,6 +92,9 @@ mod resolver;
 mod transport;
 
 #[cfg(feature = "driver")]
+mod credentials;
+
+#[cfg(feature = "driver")]
 mod channel;
 
 #[cfg(feature = "driver")]
@@ -110,7 +113,9 @@ pub use address::{AddressError, AddressErrorKind, SipAddress};
 #[cfg(feature = "driver")]
 pub use channel::{Channel, ChannelError};
 #[cfg(feature = "driver")]
-pub use client::{Challenged, Client, ClientBuilder};
+pub use client::{Challenged, Client, ClientBuilder, SignedIn};
+#[cfg(feature = "driver")]
+pub use credentials::{CredentialSource, FixedCredentials, NoCredentials};
 #[cfg(feature = "driver")]
 pub use failure::{SignInFailure, SignInFailureKind};
 pub use name::{Host, HostName, NameError, NameErrorKind, SrvName};
