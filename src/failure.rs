@@ -169,3 +169,6 @@ impl fmt::Display for SignInFailure {
         write!(f, "{}: {}; {}", self.fault(), self.kind, self.advice())
     }
 }
+
+#[cfg(test)]
+mod tests;
