@@ -275,6 +275,8 @@ async fn sip_faults_are_what_their_names_say() {
             SipFault::ForeignCallId => has("SIP/2.0 401 ") && has("NTLM") && !has("4037df92"),
             SipFault::Garbage => text.len() >= 64 && !has("SIP") && whole,
             SipFault::NoChallenge => has("SIP/2.0 401 ") && !has("Authenticate") && whole,
+            // They show only to a client that has signed in.
+            SipFault::NoSignature | SipFault::WrongSignature => has("SIP/2.0 401 ") && whole,
             SipFault::NotFound => has("SIP/2.0 404 Not Found\r\n") && whole,
             SipFault::Silent => text.is_empty() && !closed,
             SipFault::Slow => {

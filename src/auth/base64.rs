@@ -3,7 +3,7 @@
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /// With padding.
-pub(super) fn encode(bytes: &[u8]) -> String {
+pub(crate) fn encode(bytes: &[u8]) -> String {
     let mut text = String::new();
     for group in bytes.chunks(3) {
         let at = |n: usize| group.get(n).copied().unwrap_or_default();
@@ -19,7 +19,7 @@ pub(super) fn encode(bytes: &[u8]) -> String {
 
 /// `None` unless `text` is what [`encode`] gives for some bytes: whole groups, padding at the end
 /// only, no bits left over.
-pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     for group in text.as_bytes().chunks(4) {
         let letters = group.iter().take_while(|&&letter| letter != b'=');

@@ -40,7 +40,7 @@ impl DigestAlgorithm {
         found.ok_or_else(|| DigestError::Algorithm(name.into()))
     }
 
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Md5 => "MD5",
             Self::Sha256 => "SHA-256",
@@ -48,7 +48,7 @@ impl DigestAlgorithm {
     }
 
     /// The hash of `parts` with colons between them, in hexadecimal.
-    fn hash(self, parts: &[&str]) -> Zeroizing<String> {
+    pub(crate) fn hash(self, parts: &[&str]) -> Zeroizing<String> {
         // Joined it holds the password, so it is made once and wiped.
         let colons = parts.len().saturating_add(parts.iter().map(|part| part.len()).sum());
         let mut text = Zeroizing::new(String::with_capacity(colons));

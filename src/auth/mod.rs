@@ -14,9 +14,9 @@
 //! Nothing here has a clock, a source of chance or a socket: [`Now`](crate::Now) and
 //! [`Random`](crate::Random) come from the caller, and messages are values.
 
-mod base64;
+pub(crate) mod base64;
 
-mod hex;
+pub(crate) mod hex;
 
 mod secret;
 
@@ -35,6 +35,9 @@ mod association;
 
 #[cfg(feature = "digest")]
 mod digest;
+
+#[cfg(feature = "lab")]
+pub(crate) use ntlm::{Acceptor, ServerKeys};
 
 pub use association::{Association, AssociationError, Protection};
 pub use authorization::{Authorization, Unwritable};

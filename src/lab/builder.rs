@@ -9,6 +9,7 @@ use tokio::net::{TcpListener, TcpSocket, UdpSocket};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use super::accounts::Resident;
 use super::authority::Authority;
 use super::dns::Zone;
 use super::fault::{DnsFault, Fault, TcpFault};
@@ -16,6 +17,7 @@ use super::seen::Log;
 use super::server::{Server, Site};
 use super::transport::Routes;
 use super::{Lab, LabError};
+use crate::auth::{Credentials, Password};
 use crate::discovery::Protocol;
 use crate::net::RustlsTransport;
 
@@ -32,6 +34,7 @@ pub struct LabBuilder {
     additional: bool,
     dns_delay: Option<Duration>,
     date: Option<SystemTime>,
+    accounts: Vec<(String, Password, String)>,
 }
 
 /// On which side of the firewall a server is published.
@@ -63,6 +66,7 @@ impl LabBuilder {
             additional: true,
             dns_delay: None,
             date: None,
+            accounts: Vec::new(),
         }
     }
 
@@ -159,6 +163,40 @@ impl LabBuilder {
         Self { date: Some(date), ..self }
     }
 
+    /// Adds an account that may sign in with an address, such as `CONTOSO\jeremy` with
+    /// `sip:jeremy@contoso.com`. It may also call itself `jeremy`, or by its address without `sip:`.
+    ///
+    /// Where there is an account, every server asks for a proof and checks it, as an Office
+    /// Communications Server 2007 R2 does: NTLM and Digest lead to a signed 200 with a binding or to
+    /// a redirect ([`Server::home`]), a proof that is wrong to another 401, another's address to
+    /// 403, an address of nobody to 404.
+    ///
+    /// ```
+    /// use sip_signin::lab::Lab;
+    /// let lab = Lab::ordinary("contoso.com").account(
+    ///     r"CONTOSO\jeremy",
+    ///     "Passw0rd!",
+    ///     "sip:jeremy@contoso.com",
+    /// );
+    /// ```
+    pub fn account(
+        mut self,
+        account: impl Into<String>,
+        password: impl Into<Password>,
+        address: impl Into<String>,
+    ) -> Self {
+        self.accounts.push((account.into(), password.into(), address.into()));
+        self
+    }
+
+    fn residents(&self) -> Result<Vec<Resident>, LabError> {
+        let read = |(account, password, address): &(String, Password, String)| {
+            let credentials = Credentials::new(account.parse()?, password.clone());
+            Ok(Resident { credentials, address: address.parse()? })
+        };
+        self.accounts.iter().map(read).collect()
+    }
+
     /// Brings it to life.
     ///
     /// # Errors
@@ -170,7 +208,7 @@ impl LabBuilder {
         self.place_first_fault();
         self.give_addresses()?;
         let mut zone = self.zone()?;
-        let authority = Authority::new()?;
+        let (authority, residents) = (Authority::new()?, self.residents()?);
         let closed = TcpSocket::new_v4()?;
         closed.bind(LOOPBACK)?;
         let mut routes = Routes { table: BTreeMap::new(), closed: closed.local_addr()? };
@@ -178,7 +216,7 @@ impl LabBuilder {
         for (server, _) in &self.servers {
             for &address in &server.addresses {
                 let published = SocketAddr::new(address, server.port);
-                let site = Site::new(server, published, &authority, self.date, &seen)?;
+                let site = Site::new(server, published, &authority, &residents, self.date, &seen)?;
                 let real = match server.fault {
                     Some(Fault::Tcp(TcpFault::BlackHole)) => None,
                     Some(Fault::Tcp(TcpFault::Refused)) => Some(routes.closed),

@@ -112,6 +112,8 @@ faults! {
         Garbage = "sip-garbage",
         /// 401 without a challenge.
         NoChallenge = "sip-no-challenge",
+        /// Good answers, but none is signed: no `Authentication-Info`, ever.
+        NoSignature = "sip-no-signature",
         /// 404.
         NotFound = "sip-not-found",
         /// No answer, ever.
@@ -120,6 +122,8 @@ faults! {
         Slow = "sip-slow",
         /// 200 without ever having asked for credentials.
         Unchallenged = "sip-unchallenged",
+        /// Good answers, but the signature of each is one of something else.
+        WrongSignature = "sip-wrong-signature",
     }
 }
 

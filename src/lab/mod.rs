@@ -6,6 +6,10 @@
 //! named way ([`Fault`]), and the lab remembers what it was asked ([`Lab::questions`]) and what it
 //! was sent ([`Lab::seen`]), so that a test can show what a client did *not* do.
 //!
+//! Without accounts the servers only ask for a proof. With [`LabBuilder::account`] they check it and
+//! sign in for real, or send home whom they know ([`Server::home`]); [`Server::offers`] says by which
+//! schemes.
+//!
 //! Servers are *published* under an address and a port of the caller's choice, such as
 //! `192.0.2.10:5061`, but really listen on ports of 127.0.0.1 that the system picked. [`Lab::dial`]
 //! leads from the one to the other; [`Lab::transport`] puts that in front of any [`Transport`]. The
@@ -23,6 +27,14 @@ mod fault;
 mod authority;
 
 mod seen;
+
+mod accounts;
+
+mod digest;
+
+mod binding;
+
+mod acceptor;
 
 mod registrar;
 
@@ -44,6 +56,7 @@ use tokio::net::TcpSocket;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+pub use accounts::Offer;
 pub use builder::LabBuilder;
 pub use dns::Question;
 pub use fault::{DnsFault, Fault, SipFault, TcpFault, TlsFault, UnknownFault};
@@ -52,6 +65,8 @@ pub use seen::Seen;
 pub use server::Server;
 pub use transport::LabTransport;
 
+use crate::address::AddressError;
+use crate::auth::AccountError;
 use crate::client::{Client, ClientBuilder};
 use crate::net::{HickoryResolver, RustlsTransport};
 use crate::transport::Transport;
@@ -202,6 +217,12 @@ impl fmt::Debug for Lab {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LabError {
+    /// This is no account.
+    #[error(transparent)]
+    Account(#[from] AccountError),
+    /// This is no address of an account.
+    #[error(transparent)]
+    Address(#[from] AddressError),
     /// A certificate could not be made.
     #[error("no certificate: {0}")]
     Certificate(String),

@@ -4,10 +4,14 @@
 use std::io;
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
+use super::acceptor::{Desk, Reply, Session, not_allowed};
 use super::fault::SipFault;
 use super::seen::Note;
+use crate::random::RandomError;
+use crate::sip::Message;
 
 /// What a registrar says to a REGISTER.
 ///
@@ -29,8 +33,8 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The good one to a request without credentials: 401 with the schemes of an Office
-    /// Communications Server, NTLM and Kerberos.
+    /// The good one to a request without credentials: 401 with the schemes that the server offers
+    /// ([`Server::offers`](super::Server::offers)).
     pub fn challenge() -> Self {
         Self { challenge: true, ..Self::status(401, "Unauthorized") }
     }
@@ -90,10 +94,9 @@ fn bad_answer(fault: SipFault) -> Option<Answer> {
 /// How one server answers, whatever the connection.
 #[derive(Clone, Debug)]
 pub(super) struct Registrar {
-    pub(super) host: String,
+    pub(super) desk: Desk,
     /// One for each request of a connection; the last one is for all further ones.
     pub(super) answers: Vec<Answer>,
-    pub(super) fault: Option<SipFault>,
     pub(super) interval: Duration,
     /// What goes into `Date`; the time of the answer where there is none.
     pub(super) date: Option<SystemTime>,
@@ -106,15 +109,16 @@ impl Registrar {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let mut unread = Vec::new();
+        let mut session = Session::new(&self.desk).map_err(io::Error::other)?;
         let mut answers = self.answers.iter();
         let mut answer = Answer::challenge();
         while let Some(request) = read_request(stream, &mut unread, note).await? {
-            if request.is_register()
+            if request.method() == "REGISTER"
                 && let Some(next) = answers.next()
             {
                 answer = next.clone();
             }
-            match self.fault {
+            match self.desk.fault {
                 Some(SipFault::Silent) => continue,
                 Some(SipFault::Close) => return Ok(()),
                 Some(SipFault::Garbage) => stream.write_all(GARBAGE).await?,
@@ -126,61 +130,96 @@ impl Registrar {
                     }
                 }
                 Some(SipFault::CloseMidAnswer) => {
-                    let text = self.text(&request, &answer);
+                    let text = self.text(&request, &answer, &mut session)?;
                     let (half, _) = text.split_at(text.len().div_euclid(2));
                     stream.write_all(half).await?;
                     return stream.flush().await;
                 }
                 Some(SipFault::Slow) => {
-                    for byte in self.text(&request, &answer) {
+                    for byte in self.text(&request, &answer, &mut session)? {
                         stream.write_all(&[byte]).await?;
                         stream.flush().await?;
                         tokio::time::sleep(self.interval).await;
                     }
                 }
-                Some(fault) => {
-                    let answer = bad_answer(fault).unwrap_or_else(|| answer.clone());
-                    stream.write_all(&self.text(&request, &answer)).await?;
-                }
-                None => stream.write_all(&self.text(&request, &answer)).await?,
+                _ => stream.write_all(&self.text(&request, &answer, &mut session)?).await?,
             }
             stream.flush().await?;
         }
         Ok(())
     }
 
+    /// What to answer: what a fault says, what is right, or what is `scripted`.
+    fn reply(
+        &self,
+        request: &Request,
+        scripted: &Answer,
+        session: &mut Session<'_>,
+    ) -> Result<Reply, RandomError> {
+        let answer = match self.desk.fault.and_then(bad_answer) {
+            Some(bad) => bad,
+            None if self.answers.is_empty() && !self.desk.accounts.is_empty() => {
+                return match Message::parse(request.bytes.clone()) {
+                    Ok(message) => session.answer(&message, self.now()),
+                    Err(_) => Ok(Answer::status(400, "Bad Request").into()),
+                };
+            }
+            None => scripted.clone(),
+        };
+        Ok(if request.method() == "REGISTER" { answer } else { not_allowed() }.into())
+    }
+
     /// The answer as it goes out.
-    fn text(&self, request: &Request, answer: &Answer) -> Vec<u8> {
-        // What is no REGISTER asks for compression [MS-SIPCOMP], and this server has none.
-        let refusal = Answer::status(405, "Method Not Allowed").header("Allow: REGISTER");
-        let answer = if request.is_register() { answer } else { &refusal };
+    fn text(
+        &self,
+        request: &Request,
+        scripted: &Answer,
+        session: &mut Session<'_>,
+    ) -> io::Result<Vec<u8>> {
+        let reply = self.reply(request, scripted, session).map_err(io::Error::other)?;
+        let Reply { answer, signed } = reply;
         let mut text = String::new();
         if answer.trying {
             text.push_str("SIP/2.0 100 Trying\r\n");
             text.push_str(&request.echo(false, false));
             text.push_str("Content-Length: 0\r\n\r\n");
         }
+        let mut last = self.last(request, &answer, session).map_err(io::Error::other)?;
+        if signed {
+            last = session.sign(last, request.method()).map_err(io::Error::other)?;
+        }
+        text.push_str(&last);
+        Ok(text.into_bytes())
+    }
+
+    /// The final answer, not yet signed.
+    fn last(
+        &self,
+        request: &Request,
+        answer: &Answer,
+        session: &mut Session<'_>,
+    ) -> Result<String, RandomError> {
+        let mut text = format!("SIP/2.0 {} {}\r\n", answer.status, answer.reason);
         let mut line = |line: &str| {
             text.push_str(line);
             text.push_str("\r\n");
         };
-        line(&format!("SIP/2.0 {} {}", answer.status, answer.reason));
         if answer.challenge {
-            for (scheme, prefix) in [("NTLM", ""), ("Kerberos", "sip/")] {
-                let target = format!("{prefix}{}", self.host);
-                line(&format!(
-                    "WWW-Authenticate: {scheme} realm=\"SIP Communications Service\", \
-                     targetname=\"{target}\", version=4"
-                ));
+            for challenge in session.challenges()? {
+                line(&format!("WWW-Authenticate: {challenge}"));
             }
         }
-        line(&format!("Date: {}", date(self.date.unwrap_or_else(SystemTime::now))));
+        line(&format!("Date: {}", date(self.now())));
         for header in &answer.headers {
             line(header);
         }
         text.push_str(&request.echo(true, answer.foreign_call_id));
         text.push_str("Server: RTC/3.5\r\nContent-Length: 0\r\n\r\n");
-        text.into_bytes()
+        Ok(text)
+    }
+
+    fn now(&self) -> SystemTime {
+        self.date.unwrap_or_else(SystemTime::now)
     }
 }
 
@@ -192,6 +231,8 @@ const GARBAGE: &[u8] =
 struct Request {
     start: String,
     headers: Vec<(String, String)>,
+    /// All of it, once it has come.
+    bytes: Bytes,
 }
 
 impl Request {
@@ -202,11 +243,11 @@ impl Request {
         let mut lines = head.lines();
         let start = lines.next().unwrap_or_default().into();
         let split = |line: &str| line.split_once(':').map(|(n, v)| (long(n), v.trim().to_owned()));
-        Self { start, headers: lines.filter_map(split).collect() }
+        Self { start, headers: lines.filter_map(split).collect(), bytes: Bytes::new() }
     }
 
-    fn is_register(&self) -> bool {
-        self.start.starts_with("REGISTER ")
+    fn method(&self) -> &str {
+        self.start.split(' ').next().unwrap_or_default()
     }
 
     fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
@@ -266,9 +307,9 @@ async fn read_request<S: AsyncRead + Unpin>(
         if let Some(end) = unread.windows(4).position(|window| window == b"\r\n\r\n") {
             let head = end.saturating_add(4);
             let (text, rest) = unread.split_at_checked(head).unwrap_or_default();
-            let request = Request::read(&String::from_utf8_lossy(text));
+            let mut request = Request::read(&String::from_utf8_lossy(text));
             if rest.len() >= request.body() {
-                unread.drain(..head.saturating_add(request.body()));
+                request.bytes = unread.drain(..head.saturating_add(request.body())).collect();
                 return Ok(Some(request));
             }
         }

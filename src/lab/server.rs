@@ -15,6 +15,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 use super::LabError;
+use super::acceptor::Desk;
+use super::accounts::{ORDINARY, Offer, Resident};
 use super::authority::Authority;
 use super::fault::{Fault, TcpFault, TlsFault};
 use super::registrar::{Answer, Registrar};
@@ -43,6 +45,8 @@ pub struct Server {
     names: Vec<String>,
     only_tls12: bool,
     answers: Vec<Answer>,
+    offers: Vec<Offer>,
+    home: Vec<String>,
     interval: Duration,
 }
 
@@ -66,6 +70,8 @@ impl Server {
             names: vec![host.clone()],
             only_tls12: false,
             answers: Vec::new(),
+            offers: ORDINARY.to_vec(),
+            home: Vec::new(),
             interval: Duration::from_millis(50),
             host,
         }
@@ -106,11 +112,26 @@ impl Server {
     }
 
     /// How it answers; may be said several times. The first REGISTER of a connection gets the first
-    /// answer, and so on; the last one is for all further ones.
+    /// answer, and so on; the last one is for all further ones. Nobody can sign in to a server whose
+    /// answers are said.
     #[must_use]
     pub fn answer(mut self, answer: Answer) -> Self {
         self.answers.push(answer);
         self
+    }
+
+    /// Which proofs it asks for, in this order, instead of NTLM and Kerberos in version 4. They are
+    /// checked where the lab has an [account](super::LabBuilder::account).
+    #[must_use]
+    pub fn offers(self, offers: impl IntoIterator<Item = Offer>) -> Self {
+        Self { offers: offers.into_iter().collect(), ..self }
+    }
+
+    /// Makes it a Director: who has proved who they are is sent on to these servers, each a host with
+    /// or without a port. The first is the primary one, the next is its backup.
+    #[must_use]
+    pub fn home<H: Into<String>>(self, servers: impl IntoIterator<Item = H>) -> Self {
+        Self { home: servers.into_iter().map(Into::into).collect(), ..self }
     }
 
     /// The time between two bytes of a server with [`SipFault::Slow`](super::SipFault::Slow); 50 ms where it is not said.
@@ -135,6 +156,7 @@ impl Site {
         server: &Server,
         published: SocketAddr,
         authority: &Authority,
+        accounts: &[Resident],
         date: Option<std::time::SystemTime>,
         seen: &Log<Seen>,
     ) -> Result<Self, LabError> {
@@ -156,9 +178,15 @@ impl Site {
             Protocol::Tcp => None,
         };
         let registrar = Registrar {
-            host: server.host.clone(),
+            desk: Desk {
+                host: server.host.clone(),
+                protocol: server.protocol,
+                accounts: accounts.to_vec(),
+                offers: server.offers.clone(),
+                home: server.home.clone(),
+                fault: sip,
+            },
             answers: server.answers.clone(),
-            fault: sip,
             interval: server.interval,
             date,
         };
@@ -171,7 +199,7 @@ impl Site {
         attend(
             || listener.accept(),
             |(stream, _)| async move {
-                let note = Note::new(&site.seen, &site.registrar.host, site.published);
+                let note = Note::new(&site.seen, &site.registrar.desk.host, site.published);
                 // A connection that breaks is over; what was seen of it is written down.
                 let _ = site.serve(stream, &note).await;
             },

@@ -24,7 +24,7 @@ pub(super) struct Drawn {
 }
 
 /// Where the MIC is in a message that has one.
-const MIC: std::ops::Range<usize> = 72..88;
+pub(super) const MIC: std::ops::Range<usize> = 72..88;
 
 const FLAGS_IN_REPLY: NtlmFlags = NtlmFlags::from_bits(
     // Communicator asks for the target even here, and the version is there in any case, so that

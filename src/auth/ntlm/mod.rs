@@ -18,6 +18,9 @@ mod authenticate;
 
 mod keys;
 
+#[cfg(feature = "lab")]
+mod acceptor;
+
 #[cfg(test)]
 mod tests;
 
@@ -26,6 +29,8 @@ mod vectors;
 
 use zeroize::Zeroizing;
 
+#[cfg(feature = "lab")]
+pub(crate) use self::acceptor::{Acceptor, ServerKeys};
 pub use self::flags::NtlmFlags;
 
 use self::authenticate::{Client, Drawn};

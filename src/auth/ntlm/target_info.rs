@@ -63,6 +63,20 @@ impl TargetInfo {
         self
     }
 
+    /// What a server says of itself: names, and what time it is.
+    #[cfg(feature = "lab")]
+    pub(super) fn of(names: impl IntoIterator<Item = (u16, Vec<u8>)>, time_stamp: [u8; 8]) -> Self {
+        let stamp = (TIME_STAMP, time_stamp.to_vec());
+        Self { pairs: names.into_iter().chain([stamp]).collect() }
+    }
+
+    /// Whether the client said that its message has a MIC.
+    #[cfg(feature = "lab")]
+    pub(super) fn promises_mic(&self) -> bool {
+        let flags = self.get(FLAGS).and_then(|value| value.try_into().ok());
+        flags.map_or(0, u32::from_le_bytes) & HAS_MIC != 0
+    }
+
     /// The pairs and their end.
     pub(super) fn write(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
