@@ -141,6 +141,7 @@ fn kinds() -> Vec<(&'static str, SignInFailureKind)> {
     kinds
 }
 
+#[expect(clippy::disallowed_methods, reason = "any instant will do")]
 fn failure(kind: SignInFailureKind) -> SignInFailure {
     let address: SipAddress = "sip:jeremy@contoso.com".parse().unwrap();
     let now = std::time::Instant::now();
