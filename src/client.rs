@@ -8,25 +8,29 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::StreamExt;
-use futures_util::future::BoxFuture;
-use futures_util::stream::FuturesUnordered;
-use tokio::time::{timeout, timeout_at};
-
 use crate::address::SipAddress;
-use crate::channel::{Channel, ChannelError};
-use crate::discovery::{
-    Connected, DiscoveryPlan, Endpoint, Outcome, Protocol, Search, Seed, Step, Trace,
-};
+use crate::credentials::CredentialSource;
+use crate::discovery::{Connected, DiscoveryPlan, Endpoint, Protocol, Search, Seed};
 use crate::failure::{SignInFailure, SignInFailureKind};
+use crate::now::Now;
 use crate::random::{Random, RandomError, hex};
 use crate::resolver::Resolver;
-use crate::sip::{
-    Answer, Epid, Message, Register, Remedy, Response, ServerRefusal, Tokens, UriTransport,
-};
+use crate::sign_in::{Mechanisms, Rules, SignIn};
+use crate::sip::{Epid, Register, Tokens, UriTransport};
 use crate::system_random::SystemRandom;
 use crate::text::WireText;
 use crate::transport::{Connection, Transport};
+
+mod journey;
+
+mod knock;
+
+mod walk;
+
+pub use journey::SignedIn;
+pub use knock::Challenged;
+use knock::Knock;
+use walk::Walk;
 
 /// Finds servers and knocks at their doors. Cloning is cheap, and one client serves many tasks.
 ///
@@ -53,8 +57,7 @@ struct Settings {
     seed: Option<Seed>,
     epid: Option<Epid>,
     user_agent: String,
-    answer_within: Duration,
-    allow_unauthenticated: bool,
+    rules: Rules,
 }
 
 /// The settings of a [`Client`].
@@ -67,10 +70,10 @@ pub struct ClientBuilder {
 impl Client {
     /// How many messages are passed over while the answer is awaited: provisional answers, answers
     /// to others, requests. One more is garbage.
-    pub const PASSED_OVER_LIMIT: usize = 64;
+    pub const PASSED_OVER_LIMIT: usize = SignIn::PASSED_OVER_LIMIT;
 
     /// How long a server may take to answer, by default: 15 s.
-    pub const ANSWER_WITHIN: Duration = Duration::from_secs(15);
+    pub const ANSWER_WITHIN: Duration = Rules::ANSWER_WITHIN;
 
     /// A client behind these doors, with the default search.
     pub fn new(resolver: impl Resolver + 'static, transport: impl Transport + 'static) -> Self {
@@ -91,8 +94,7 @@ impl Client {
                 seed: None,
                 epid: None,
                 user_agent: concat!("sip-signin/", env!("CARGO_PKG_VERSION")).into(),
-                answer_within: Self::ANSWER_WITHIN,
-                allow_unauthenticated: false,
+                rules: Rules::default(),
             },
         }
     }
@@ -106,103 +108,61 @@ impl Client {
     /// # Errors
     /// [`SignInFailure`] says whose fault it is, what, and what to do, with the whole trace.
     pub async fn challenge(&self, address: &SipAddress) -> Result<Challenged, SignInFailure> {
-        let settings = &*self.settings;
-        let seed = match settings.seed {
-            Some(seed) => Ok(seed),
-            None => random_seed(&*settings.random),
-        };
-        let mut plan =
-            DiscoveryPlan::new(address, &settings.search, seed.unwrap_or_default(), now());
-        if let Err(error) = seed {
-            return Err(failure(SignInFailureKind::NoRandom(error), &plan));
-        }
-        let mut in_flight = InFlight::default();
+        let seed = self.seed(address)?;
+        let plan = DiscoveryPlan::new(address, &self.settings.search, seed, now());
+        let mut walk = Walk::new(&self.settings, plan);
         let mut refusals = Vec::new();
         loop {
-            match plan.poll_step(now()) {
-                Step::LookupSrv(step) => in_flight.carry_out(step.until(), async move {
-                    let learned = settings.resolver.srv(step.name()).await;
-                    step.answer(learned)
-                }),
-                Step::LookupHost(step) => in_flight.carry_out(step.until(), async move {
-                    let learned = settings.resolver.addresses(step.host(), step.family()).await;
-                    step.answer(learned)
-                }),
-                Step::Connect(step) => in_flight.carry_out(step.until(), async move {
-                    match settings.transport.connect(step.endpoint(), step.address()).await {
-                        Ok(connection) => step.established(connection),
-                        Err(failure) => step.failed(failure),
+            let Connected { connection, endpoint, address: peer, token } =
+                match walk.connection().await {
+                    Ok(connected) => connected,
+                    Err(cause) => {
+                        let kind = SignInFailureKind::NoServer { cause, refusals };
+                        return Err(failure(kind, &walk.plan));
                     }
-                }),
-                Step::Wait { until } => {
-                    if let Some(outcome) = in_flight.next(until).await {
-                        plan.handle(outcome, now());
-                    }
+                };
+            match self.knock(walk.plan.trace(), &endpoint, peer, connection).await {
+                Ok(challenged) => return Ok(challenged),
+                Err(Knock::Next(why, refusal)) => {
+                    walk.plan.handle(token.useless(why), now());
+                    refusals.extend(refusal.map(|refusal| (endpoint, *refusal)));
                 }
-                Step::Connected(Connected { connection, endpoint, address: peer, token }) => {
-                    in_flight = InFlight::default();
-                    match self.knock(plan.trace(), &endpoint, peer, connection).await {
-                        Ok(challenged) => return Ok(challenged),
-                        Err(Knock::Next(why, refusal)) => {
-                            plan.handle(token.useless(why), now());
-                            refusals.extend(refusal.map(|refusal| (endpoint, *refusal)));
-                        }
-                        Err(Knock::Final(kind)) => {
-                            plan.handle(token.final_answer(WireText::printed(&kind)), now());
-                            return Err(failure(*kind, &plan));
-                        }
-                    }
-                }
-                // An idle plan is owed its token, which was handed in above or dropped with the
-                // search; either way there is nothing left to wait for.
-                Step::Idle => {
-                    let cause = plan.trace().cause();
-                    return Err(failure(SignInFailureKind::NoServer { cause, refusals }, &plan));
-                }
-                Step::Exhausted(cause) => {
-                    return Err(failure(SignInFailureKind::NoServer { cause, refusals }, &plan));
+                Err(Knock::Final(kind)) => {
+                    walk.plan.handle(token.final_answer(WireText::printed(&kind)), now());
+                    return Err(failure(*kind, &walk.plan));
                 }
             }
         }
     }
 
-    /// Sends the first REGISTER and waits for its final answer.
-    async fn knock(
+    /// Finds the server of `address` and signs in there, or wherever it redirects to, with the
+    /// credentials that `source` gives when it is asked. [seed, article 1]
+    ///
+    /// A server that fails in a way that another one may mend is left for the next. The future may
+    /// be dropped at any point; nothing goes on behind it.
+    ///
+    /// # Errors
+    /// [`SignInFailure`] says whose fault it is, what, and what to do, with the whole trace.
+    ///
+    /// ```no_run
+    /// # #[cfg(feature = "net")]
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use sip_signin::auth::Credentials;
+    /// use sip_signin::{Client, FixedCredentials};
+    /// let client = Client::system()?;
+    /// let credentials = Credentials::new(r"CONTOSO\jeremy".parse()?, "Passw0rd!");
+    /// let source = FixedCredentials::new(credentials);
+    /// let signed_in = client.sign_in(&"sip:jeremy@contoso.com".parse()?, &source).await?;
+    /// println!("signed in at {} for {:?}", signed_in.endpoint, signed_in.registration.expires);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn sign_in(
         &self,
-        trace: &Trace,
-        endpoint: &Endpoint,
-        peer: SocketAddr,
-        connection: Box<dyn Connection>,
-    ) -> Result<Challenged, Knock> {
-        let settings = &*self.settings;
-        let local = connection.facts().local;
-        let register = self.register(trace.address(), endpoint, local)?;
-        let mut channel = Channel::new(connection);
-        let exchange = timeout(settings.answer_within, exchange(&mut channel, &register)).await;
-        let response = exchange.unwrap_or_else(|_| Err(Knock::next("no answer in time")))?;
-        let kind = match Answer::to_first_register(&response) {
-            Answer::Refused(refusal) if refusal.remedy == Remedy::AnotherServer => {
-                return Err(Knock::Next(WireText::printed(&refusal), Some(Box::new(refusal))));
-            }
-            Answer::Refused(refusal) => SignInFailureKind::Refused(endpoint.clone(), refusal),
-            Answer::Redirected(to) => SignInFailureKind::Redirected(endpoint.clone(), to),
-            Answer::Unauthenticated if !settings.allow_unauthenticated => {
-                SignInFailureKind::Unauthenticated(endpoint.clone())
-            }
-            answer => {
-                let (endpoint, trace) = (endpoint.clone(), trace.clone());
-                return Ok(Challenged {
-                    endpoint,
-                    peer,
-                    answer,
-                    response,
-                    register,
-                    channel,
-                    trace,
-                });
-            }
-        };
-        Err(Knock::Final(Box::new(kind)))
+        address: &SipAddress,
+        source: &dyn CredentialSource,
+    ) -> Result<SignedIn, SignInFailure> {
+        self.journey(address, source).await
     }
 
     fn register(
@@ -210,7 +170,7 @@ impl Client {
         address: &SipAddress,
         endpoint: &Endpoint,
         local: SocketAddr,
-    ) -> Result<Register, Knock> {
+    ) -> Result<Register, Box<SignInFailureKind>> {
         let settings = &*self.settings;
         let random = &*settings.random;
         let draw = || -> Result<(Tokens, Option<Epid>), RandomError> {
@@ -226,102 +186,31 @@ impl Client {
             };
             Ok((tokens, epid))
         };
-        let (tokens, epid) = draw()?;
+        let (tokens, epid) =
+            draw().map_err(|error| Box::new(SignInFailureKind::NoRandom(error)))?;
         let transport = match endpoint.protocol {
             Protocol::Tls => UriTransport::Tls,
             Protocol::Tcp => UriTransport::Tcp,
         };
-        let epid = epid.ok_or(RandomError)?;
+        let epid = epid.ok_or_else(|| Box::new(SignInFailureKind::NoRandom(RandomError)))?;
         Register::new(address, local, transport, tokens, epid, &settings.user_agent)
-            .map_err(|error| Knock::Final(Box::new(SignInFailureKind::Unwritable(error))))
+            .map_err(|error| Box::new(SignInFailureKind::Unwritable(error)))
+    }
+
+    /// The seed of a search.
+    fn seed(&self, address: &SipAddress) -> Result<Seed, SignInFailure> {
+        let Settings { seed, search, random, .. } = &*self.settings;
+        seed.map_or_else(|| random_seed(&**random), Ok).map_err(|error| {
+            let plan = DiscoveryPlan::new(address, search, Seed::default(), now());
+            failure(SignInFailureKind::NoRandom(error), &plan)
+        })
     }
 }
 
-/// A server that was found, was checked, and has answered the first REGISTER.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct Challenged {
-    /// Protocol, host and port.
-    pub endpoint: Endpoint,
-    /// The address that answered.
-    pub peer: SocketAddr,
-    /// What it answered: a challenge with every scheme that it accepts, or, where the caller allows
-    /// it, that it let us in unauthenticated.
-    pub answer: Answer,
-    /// The same as it came.
-    pub response: Response,
-    /// The dialog: the next REGISTER is [`Register::next`].
-    pub register: Register,
-    /// The connection.
-    pub channel: Channel,
-    /// How it was found.
-    pub trace: Trace,
-}
-
-/// Why nobody opened.
-enum Knock {
-    /// Another server may do better.
-    Next(WireText, Option<Box<ServerRefusal>>),
-    /// None would.
-    Final(Box<SignInFailureKind>),
-}
-
-impl Knock {
-    fn next(why: &str) -> Self {
-        Self::Next(why.into(), None)
-    }
-}
-
-impl From<ChannelError> for Knock {
-    fn from(error: ChannelError) -> Self {
-        Self::Next(WireText::printed(&error), None)
-    }
-}
-
-impl From<RandomError> for Knock {
-    fn from(error: RandomError) -> Self {
-        Self::Final(Box::new(SignInFailureKind::NoRandom(error)))
-    }
-}
-
-/// Sends `register` and reads until its final answer.
-async fn exchange(channel: &mut Channel, register: &Register) -> Result<Response, Knock> {
-    channel.send(&register.write()).await?;
-    for _ in 0..=Client::PASSED_OVER_LIMIT {
-        if let Message::Response(response) = channel.receive().await?
-            && response.answers(register)
-            && response.status() >= 200
-        {
-            return Ok(response);
-        }
-    }
-    Err(Knock::next("garbage: nothing but other messages"))
-}
-
-/// What a step brought.
-type Brought = Outcome<Box<dyn Connection>>;
-
-/// The lookups and connects that are under way. Dropping it drops them all.
-#[derive(Default)]
-struct InFlight<'a> {
-    steps: FuturesUnordered<BoxFuture<'a, Option<Brought>>>,
-}
-
-impl<'a> InFlight<'a> {
-    /// Carries out a step, and frees what it holds when its time is over: the plan has given it up
-    /// by then.
-    fn carry_out(&mut self, until: Instant, step: impl Future<Output = Brought> + Send + 'a) {
-        self.steps.push(Box::pin(async move { timeout_at(until.into(), step).await.ok() }));
-    }
-
-    /// The next outcome, if one comes before `until`.
-    async fn next(&mut self, until: Instant) -> Option<Brought> {
-        if self.steps.is_empty() {
-            tokio::time::sleep_until(until.into()).await;
-            return None;
-        }
-        timeout_at(until.into(), self.steps.next()).await.ok()??
-    }
+/// The same moment on both clocks.
+#[expect(clippy::disallowed_methods, reason = "the driver keeps the calendar for the machine")]
+fn moment() -> Now {
+    Now { instant: now(), wall: std::time::SystemTime::now() }
 }
 
 /// The runtime's clock, so that a paused one is obeyed.
@@ -373,14 +262,34 @@ impl ClientBuilder {
 
     /// How long a server may take to answer; [`Client::ANSWER_WITHIN`] by default.
     pub fn answer_within(mut self, limit: Duration) -> Self {
-        self.settings.answer_within = limit;
+        self.settings.rules.answer_within = limit;
         self
     }
 
     /// Takes a server that lets us in without asking who we are. By default it is refused: who
     /// authenticates nobody may be anybody.
     pub fn allow_unauthenticated(mut self, allow: bool) -> Self {
-        self.settings.allow_unauthenticated = allow;
+        self.settings.rules.allow_unauthenticated = allow;
+        self
+    }
+
+    /// Takes a server that does not sign that it let us in, although it could. By default it is
+    /// refused: somebody on the way may have taken the signature off.
+    pub fn allow_unsigned(mut self, allow: bool) -> Self {
+        self.settings.rules.allow_unsigned = allow;
+        self
+    }
+
+    /// How to prove who the user is; [`Mechanisms::default`] by default.
+    pub fn mechanisms(mut self, mechanisms: Mechanisms) -> Self {
+        self.settings.rules.mechanisms = mechanisms;
+        self
+    }
+
+    /// Whether to sign in as the user who is logged on, where a mechanism can, before a password is
+    /// asked for: by default it does (`DisableNTCredentials` forbids it).
+    pub fn current_user(mut self, current: bool) -> Self {
+        self.settings.rules.current_user = current;
         self
     }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::discovery::{Cause, Endpoint, Fault, Trace};
 use crate::random::RandomError;
-use crate::sip::{Contact, RegisterError, ServerRefusal};
+use crate::sign_in::{Retry, SignInError};
+use crate::sip::{Contact, RegisterError, Remedy, ServerRefusal};
 
 /// Why a sign-in failed, with the whole story of it.
 ///
@@ -15,6 +16,8 @@ use crate::sip::{Contact, RegisterError, ServerRefusal};
 pub struct SignInFailure {
     kind: Box<SignInFailureKind>,
     trace: Box<Trace>,
+    redirects: Vec<Trace>,
+    retry_after: Option<Duration>,
 }
 
 /// What went wrong.
@@ -34,6 +37,8 @@ pub enum SignInFailureKind {
     Redirected(Endpoint, Vec<Contact>),
     /// A server refused, and every other one would do the same.
     Refused(Endpoint, ServerRefusal),
+    /// A server did not let us in, in the course of a sign-in.
+    SignIn(Endpoint, SignInError),
     /// A server let us in without asking who we are, which the caller does not allow.
     Unauthenticated(Endpoint),
     /// The caller's settings cannot stand in a REGISTER.
@@ -42,7 +47,22 @@ pub enum SignInFailureKind {
 
 impl SignInFailure {
     pub(crate) fn new(kind: SignInFailureKind, trace: Trace) -> Self {
-        Self { kind: Box::new(kind), trace: Box::new(trace) }
+        Self {
+            kind: Box::new(kind),
+            trace: Box::new(trace),
+            redirects: Vec::new(),
+            retry_after: None,
+        }
+    }
+
+    /// The same after redirects; `retry_after` is the longest that any server asked for.
+    pub(crate) fn of_journey(
+        kind: SignInFailureKind,
+        trace: Trace,
+        redirects: Vec<Trace>,
+        retry_after: Option<Duration>,
+    ) -> Self {
+        Self { redirects, retry_after, ..Self::new(kind, trace) }
     }
 
     /// What went wrong.
@@ -55,6 +75,11 @@ impl SignInFailure {
         &self.trace
     }
 
+    /// How the targets of redirects were tried, in that order.
+    pub fn redirects(&self) -> &[Trace] {
+        &self.redirects
+    }
+
     /// Whose fault it is, as far as a client can tell.
     pub fn fault(&self) -> Fault {
         use SignInFailureKind as Kind;
@@ -62,6 +87,7 @@ impl SignInFailure {
             Kind::NoServer { cause, .. } => cause.fault(),
             Kind::NoRandom(_) => Fault::Machine,
             Kind::Redirected(..) | Kind::Refused(..) | Kind::Unauthenticated(_) => Fault::Server,
+            Kind::SignIn(_, error) => error.fault(),
             Kind::Unwritable(_) => Fault::Input,
         }
     }
@@ -76,6 +102,7 @@ impl SignInFailure {
                 "this server redirects before it authenticates: ask its administrator"
             }
             Kind::Refused(..) => "ask the server's administrator, with the server's answer in hand",
+            Kind::SignIn(_, error) => error.advice(),
             Kind::Unauthenticated(_) => {
                 "have the server authenticate its users, or allow unauthenticated servers"
             }
@@ -85,12 +112,36 @@ impl SignInFailure {
 
     /// How long the servers asked to be left alone, at the longest.
     pub fn retry_after(&self) -> Option<Duration> {
-        match &*self.kind {
+        let last = match &*self.kind {
             SignInFailureKind::NoServer { refusals, .. } => {
                 refusals.iter().filter_map(|(_, refusal)| refusal.retry_after).max()
             }
             SignInFailureKind::Refused(_, refusal) => refusal.retry_after,
+            SignInFailureKind::SignIn(_, error) => error.retry_after(),
             _ => None,
+        };
+        last.max(self.retry_after)
+    }
+
+    /// When to try again.
+    pub fn retry(&self) -> Retry {
+        use SignInFailureKind as Kind;
+        match &*self.kind {
+            Kind::NoServer { cause: Cause::Answer(..), .. } => Retry::Later,
+            Kind::NoServer { cause, .. } if cause.fault() == Fault::Network => Retry::Later,
+            Kind::SignIn(_, error) => error.retry(),
+            _ => Retry::AfterChange,
+        }
+    }
+}
+
+impl SignInFailureKind {
+    /// Whether another server may do better.
+    pub(crate) fn may_be_mended(&self) -> bool {
+        match self {
+            Self::NoServer { .. } => true,
+            Self::SignIn(_, error) => error.remedy() == Remedy::AnotherServer,
+            _ => false,
         }
     }
 }
@@ -104,6 +155,7 @@ impl fmt::Display for SignInFailureKind {
                 write!(f, "{endpoint} redirected before it asked for credentials")
             }
             Self::Refused(endpoint, refusal) => write!(f, "{endpoint} refused: {refusal}"),
+            Self::SignIn(endpoint, error) => write!(f, "{endpoint}: {error}"),
             Self::Unauthenticated(endpoint) => {
                 write!(f, "{endpoint} let us in without asking who we are")
             }
@@ -117,3 +169,6 @@ impl fmt::Display for SignInFailure {
         write!(f, "{}: {}; {}", self.fault(), self.kind, self.advice())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -80,6 +80,8 @@ pub mod sip;
 
 pub mod auth;
 
+pub mod sign_in;
+
 #[cfg(feature = "driver")]
 mod system_random;
 
@@ -88,6 +90,9 @@ mod resolver;
 
 #[cfg(feature = "driver")]
 mod transport;
+
+#[cfg(feature = "driver")]
+mod credentials;
 
 #[cfg(feature = "driver")]
 mod channel;
@@ -108,7 +113,9 @@ pub use address::{AddressError, AddressErrorKind, SipAddress};
 #[cfg(feature = "driver")]
 pub use channel::{Channel, ChannelError};
 #[cfg(feature = "driver")]
-pub use client::{Challenged, Client, ClientBuilder};
+pub use client::{Challenged, Client, ClientBuilder, SignedIn};
+#[cfg(feature = "driver")]
+pub use credentials::{CredentialSource, FixedCredentials, NoCredentials};
 #[cfg(feature = "driver")]
 pub use failure::{SignInFailure, SignInFailureKind};
 pub use name::{Host, HostName, NameError, NameErrorKind, SrvName};

@@ -121,7 +121,9 @@ pub enum Origin {
     Administrator,
     /// The client built it from one label and the user's domain; no DNS answer chose it.
     Built,
-    /// DNS named it and the name rule admitted it.
+    /// A server named it that had proved who it is.
+    Redirect,
+    /// DNS or a redirect named it and the name rule admitted it.
     Rule,
 }
 
@@ -161,6 +163,11 @@ impl TrustedHost {
     /// A server that an administrator set.
     pub(crate) fn set_by_administrator(host: Host) -> Self {
         Self { host, origin: Origin::Administrator }
+    }
+
+    /// The target of a redirect whose signature was verified.
+    pub(crate) fn named_by_server(host: Host) -> Self {
+        Self { host, origin: Origin::Redirect }
     }
 }
 

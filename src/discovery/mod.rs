@@ -37,9 +37,9 @@ mod pace;
 
 mod manual;
 
-mod search;
-
 mod endpoint;
+
+mod search;
 
 mod trace;
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::STEP_LIMIT;
 use super::candidate::{Dial, Dialled, Rank, Standing};
+use super::endpoint::Endpoint;
 use super::facts::Facts;
 use super::lookup::{Lookup, Question};
 use super::manual::{ManualServer, ManualServers};
@@ -63,6 +64,10 @@ impl<C> DiscoveryPlan<C> {
         match &search.place {
             Place::Automatic(order) => plan.put_questions(order),
             Place::Manual(servers) => plan.add_manual(servers),
+            Place::Redirect(Endpoint { protocol, host, port }) => {
+                let rank = Rank { protocol: *protocol, row: 0, place: 0 };
+                plan.facts.add_candidate(host.clone(), *port, rank, false);
+            }
         }
         plan
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::endpoint::Endpoint;
 use super::manual::{ManualServer, ManualServers};
 use super::order::{Protocol, SearchOrder};
 use super::pace::{Pace, Timeouts};
@@ -51,6 +52,8 @@ pub struct Search {
 pub(super) enum Place {
     Automatic(SearchOrder),
     Manual(ManualServers),
+    /// The target of a redirect.
+    Redirect(Endpoint),
 }
 
 impl Search {
@@ -63,14 +66,14 @@ impl Search {
     pub fn order(&self) -> Option<&SearchOrder> {
         match &self.place {
             Place::Automatic(order) => Some(order),
-            Place::Manual(_) => None,
+            Place::Manual(_) | Place::Redirect(_) => None,
         }
     }
 
     /// The manual servers, if there are any.
     pub fn manual(&self) -> Option<&ManualServers> {
         match &self.place {
-            Place::Automatic(_) => None,
+            Place::Automatic(_) | Place::Redirect(_) => None,
             Place::Manual(servers) => Some(servers),
         }
     }
@@ -93,6 +96,11 @@ impl Search {
     /// What bounds its time.
     pub fn timeouts(&self) -> Timeouts {
         self.timeouts
+    }
+
+    /// The same, but for this server alone, which a redirect named and something vouched for.
+    pub(crate) fn redirected_to(&self, endpoint: Endpoint) -> Self {
+        Self { place: Place::Redirect(endpoint), ..self.clone() }
     }
 }
 
@@ -254,6 +262,10 @@ impl fmt::Display for Search {
                 if SearchOrder::preset(order.name()).as_ref() != Some(order) {
                     order.rows().iter().try_for_each(|row| write!(f, "\nrow      {row}"))?;
                 }
+            }
+            // The same steps come out again when it is read back as a server set by hand.
+            Place::Redirect(Endpoint { protocol, host, port }) => {
+                write!(f, "\ninternal {protocol} {host}:{port}")?;
             }
             Place::Manual(ManualServers { internal, external, protocol }) => {
                 for (which, server) in [("internal", internal), ("external", external)] {

@@ -156,7 +156,7 @@ pub enum Remedy {
 }
 
 impl ServerRefusal {
-    fn read(response: &Response, remedy: Remedy) -> Self {
+    pub(crate) fn read(response: &Response, remedy: Remedy) -> Self {
         let headers = response.headers();
         Self {
             status: response.status(),

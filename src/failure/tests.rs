@@ -1,0 +1,188 @@
+//! The page of failures says what the code says.
+
+use super::*;
+use crate::address::SipAddress;
+use crate::discovery::{
+    CertificateFault, ConnectFailure, LookupFailure, Protocol, Search, Seed, SrvTarget,
+};
+use crate::name::{HostName, SrvName};
+use crate::policy::{NameRule, TrustedHost};
+use crate::random::RandomError;
+use crate::sign_in::{Attempt, RedirectObjection};
+use crate::sip::{Contact, Message, RegisterPart, Scheme};
+
+fn domain() -> HostName {
+    HostName::parse("contoso.com").unwrap()
+}
+
+fn endpoint() -> Endpoint {
+    let host = TrustedHost::built("sip", &domain()).unwrap();
+    Endpoint { protocol: Protocol::Tls, host, port: 5061 }
+}
+
+fn contact() -> Contact {
+    let text = "SIP/2.0 301 x\r\nm: <sip:pool.example.net>\r\nl: 0\r\n\r\n";
+    let message = Message::parse(text.into()).unwrap();
+    Contact::of(message.headers()).remove(0)
+}
+
+fn refusal(status: u16, reason: &str, number: u32, why: &str) -> ServerRefusal {
+    let text = format!(
+        "SIP/2.0 {status} {reason}\r\nms-diagnostics: {number};reason=\"{why}\"\r\nl: 0\r\n\r\n"
+    );
+    let Message::Response(response) = Message::parse(text.into()).unwrap() else { panic!() };
+    ServerRefusal::read(&response, Remedy::None)
+}
+
+fn causes() -> Vec<(&'static str, Cause)> {
+    let host = || TrustedHost::built("sip", &domain()).unwrap();
+    let srv = SrvName::new("_sip._tls".to_owned(), &domain()).unwrap();
+    let other = HostName::parse("sip.example.net").unwrap();
+    let refused = NameRule::default().admit(&other, &domain()).unwrap_err();
+    let name = |cause: &Cause| match cause {
+        Cause::Answer(..) => "answer",
+        Cause::Certificate(..) => "certificate",
+        Cause::Invalid(..) => "invalid",
+        Cause::LookupFailed(..) => "lookup failed",
+        Cause::NoRecords(_) => "no records",
+        Cause::NotOffered(_) => "not offered",
+        Cause::Refused(_) => "name refused",
+        Cause::Tls(..) => "tls",
+        Cause::Unreachable(..) => "unreachable",
+        Cause::Unresolvable(_) => "unresolvable",
+    };
+    [
+        Cause::Certificate(endpoint(), CertificateFault::Expired),
+        Cause::Tls(endpoint(), ConnectFailure::PeerTooOld),
+        Cause::Answer(endpoint(), "503 Service Unavailable".into()),
+        Cause::Refused(refused),
+        Cause::LookupFailed(srv.to_string().as_str().into(), LookupFailure::ServerFailure),
+        Cause::Unreachable(endpoint(), ConnectFailure::Refused),
+        Cause::Unresolvable(host()),
+        Cause::Invalid(SrvTarget::Invalid("a b".into()), 5061),
+        Cause::NotOffered(srv.clone()),
+        Cause::NoRecords(domain()),
+    ]
+    .map(|cause| (name(&cause), cause))
+    .into()
+}
+
+fn errors() -> Vec<(&'static str, SignInError)> {
+    use SignInError as E;
+    let name = |error: &SignInError| match error {
+        E::AddressMismatch(_) => "address mismatch",
+        E::ClockSkew(_) => "clock skew",
+        E::CredentialsNeeded => "credentials needed",
+        E::Garbage(_) => "garbage",
+        E::Lost(_) => "lost",
+        E::NoAnswer => "no answer",
+        E::NoCommonScheme { .. } => "no common scheme",
+        E::Overloaded(_) => "overloaded",
+        E::RedirectLoop => "redirect loop",
+        E::RedirectRefused(_) => "redirect refused",
+        E::Refused(_) => "refused",
+        E::Rejected(_) => "rejected",
+        E::RemoteAccessDenied(_) => "remote access denied",
+        E::SignatureAbsent => "signature absent",
+        E::SignatureWrong(_) => "signature wrong",
+        E::Unauthenticated => "unauthenticated",
+        E::Unavailable(_) => "unavailable",
+        E::UnknownUser(_) => "unknown user",
+        E::VersionBlocked(_) => "version blocked",
+    };
+    let weak = "the server offers less than this client accepts".into();
+    [
+        E::CredentialsNeeded,
+        E::Rejected(Scheme::Ntlm),
+        E::NoCommonScheme {
+            offered: vec![Scheme::Ntlm, Scheme::Basic],
+            attempts: vec![Attempt { scheme: Scheme::Ntlm, why: weak }],
+        },
+        E::AddressMismatch(refusal(403, "Forbidden", 4004, "Not authorized")),
+        E::UnknownUser(refusal(404, "Not Found", 1003, "User does not exist")),
+        E::RemoteAccessDenied(refusal(403, "Forbidden", 4003, "Not enabled")),
+        E::ClockSkew(refusal(401, "Unauthorized", 1013, "Time skew")),
+        E::VersionBlocked(refusal(403, "Forbidden", 17002, "Invalid version")),
+        E::Overloaded(refusal(503, "Service Unavailable", 17000, "Server overloaded")),
+        E::Unavailable(refusal(504, "Server time-out", 1008, "No SRV record")),
+        E::Refused(refusal(400, "Bad Request", 4010, "Missing endpoint id")),
+        E::RedirectLoop,
+        E::RedirectRefused(vec![(contact(), RedirectObjection::Name)]),
+        E::SignatureWrong("the signature is wrong".into()),
+        E::SignatureAbsent,
+        E::Unauthenticated,
+        E::NoAnswer,
+        E::Lost("closed by the server".into()),
+        E::Garbage("no challenge that can be read".into()),
+    ]
+    .map(|error| (name(&error), error))
+    .into()
+}
+
+fn kinds() -> Vec<(&'static str, SignInFailureKind)> {
+    use SignInFailureKind as Kind;
+    let mut kinds = Vec::new();
+    for (name, cause) in causes() {
+        kinds.push((name, Kind::NoServer { cause, refusals: Vec::new() }));
+    }
+    for (name, error) in errors() {
+        kinds.push((name, Kind::SignIn(endpoint(), error)));
+    }
+    let part = RegisterPart::UserAgent;
+    for (name, kind) in [
+        ("no random bytes", Kind::NoRandom(RandomError)),
+        ("unwritable", Kind::Unwritable(RegisterError { part, text: "\u{7}".into() })),
+        ("redirected at once", Kind::Redirected(endpoint(), vec![contact()])),
+        ("refused at once", Kind::Refused(endpoint(), refusal(403, "Forbidden", 4003, "No"))),
+        ("unauthenticated at once", Kind::Unauthenticated(endpoint())),
+    ] {
+        kinds.push((name, kind));
+    }
+    kinds
+}
+
+#[expect(clippy::disallowed_methods, reason = "any instant will do")]
+fn failure(kind: SignInFailureKind) -> SignInFailure {
+    let address: SipAddress = "sip:jeremy@contoso.com".parse().unwrap();
+    let now = std::time::Instant::now();
+    let plan =
+        crate::discovery::DiscoveryPlan::<()>::new(&address, &Search::default(), Seed(0), now);
+    SignInFailure::new(kind, plan.trace().clone())
+}
+
+#[test]
+fn the_page_of_failures_is_the_code() {
+    let page = include_str!("../../docs/failures.md");
+    let mut rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| ")).collect();
+    rows.remove(0);
+    let expected: Vec<String> = kinds()
+        .into_iter()
+        .map(|(name, kind)| {
+            let failure = failure(kind);
+            let (fault, advice, retry) = (failure.fault(), failure.advice(), failure.retry());
+            format!("| {name} | {} | {fault} | {advice} | {retry} |", failure.kind())
+        })
+        .collect();
+    assert_eq!(rows, expected, "\n{}", expected.join("\n"));
+}
+
+#[test]
+fn whatever_fails_names_fault_kind_and_advice_in_one_line() {
+    for (name, kind) in kinds() {
+        let shown = failure(kind.clone()).to_string();
+        assert!(shown.contains(&kind.to_string()) && !shown.contains('\n'), "{name}: {shown}");
+    }
+}
+
+#[test]
+fn the_longest_retry_after_of_all_servers_is_told() {
+    let mut busy = refusal(503, "Busy", 17000, "Overloaded");
+    busy.retry_after = Some(Duration::from_secs(30));
+    let kind = SignInFailureKind::SignIn(endpoint(), SignInError::Overloaded(busy));
+    assert_eq!(failure(kind.clone()).retry_after(), Some(Duration::from_secs(30)));
+    let trace = failure(kind.clone()).trace().clone();
+    let longest = Some(Duration::from_secs(90));
+    let failure = SignInFailure::of_journey(kind, trace, Vec::new(), longest);
+    assert_eq!(failure.retry_after(), longest);
+    assert_eq!(failure.retry(), Retry::Later);
+}

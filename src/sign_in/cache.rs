@@ -1,0 +1,74 @@
+//! What the user gave, and what became of it.
+
+use crate::auth::Credentials;
+use crate::discovery::Endpoint;
+use crate::sip::Scheme;
+use crate::text::WireText;
+
+/// The credentials of one sign-in, over all its servers (RFC 3261 section 22.3).
+///
+/// What a server rejected is never sent again, to no server and by no mechanism: each time would
+/// count towards locking the account. What was not rejected may be used at the next server.
+#[derive(Clone, Debug, Default)]
+pub struct CredentialCache {
+    held: Option<Credentials>,
+    rejected: Vec<Credentials>,
+}
+
+impl CredentialCache {
+    /// Nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    pub(super) fn held(&self) -> Option<&Credentials> {
+        self.held.as_ref()
+    }
+
+    pub(super) fn has_rejected(&self) -> bool {
+        !self.rejected.is_empty()
+    }
+
+    /// Takes what the user gave, unless it was rejected before.
+    pub(super) fn take(&mut self, credentials: Credentials) -> bool {
+        let same = |other: &Credentials| {
+            other.account == credentials.account
+                && other.password.reveal() == credentials.password.reveal()
+        };
+        let new = !self.rejected.iter().any(same);
+        if new {
+            self.held = Some(credentials);
+        }
+        new
+    }
+
+    pub(super) fn reject(&mut self) {
+        self.rejected.extend(self.held.take());
+    }
+}
+
+/// What to tell whoever is asked for credentials.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CredentialRequest {
+    /// The server that asks.
+    pub endpoint: Endpoint,
+    /// Which accounts it asks for.
+    pub realm: WireText,
+    /// What the server calls itself; Digest servers do not say.
+    pub target: Option<WireText>,
+    /// How the password will be proved.
+    pub scheme: Scheme,
+    /// Why somebody is asked.
+    pub reason: AskReason,
+}
+
+/// Why somebody is asked for credentials.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum AskReason {
+    /// There are none yet.
+    FirstTime,
+    /// A server did not believe the last ones. The same again would not be sent.
+    Rejected,
+}

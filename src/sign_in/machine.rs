@@ -1,0 +1,380 @@
+//! The machine: from an open connection to a registration.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::cache::{AskReason, CredentialCache, CredentialRequest};
+use super::mechanisms::{Method, Proof, Unanswered};
+use super::refusal::{Attempt, SignInError};
+use super::registration::Registration;
+use super::step::{Rules, Server, Step};
+use crate::auth::{Association, Credentials, Identity, Protection};
+use crate::now::Now;
+use crate::random::Random;
+use crate::sip::{Answer, Challenge, Challenger, Message, Register, Response, Scheme};
+use crate::text::WireText;
+
+/// The sign-in at one server, over one connection: a pure machine. See the [module](super).
+pub struct SignIn {
+    register: Register,
+    server: Server,
+    rules: Rules,
+    cache: CredentialCache,
+    random: Arc<dyn Random>,
+    /// What the server asked for, the latest of each kind.
+    offer: Vec<(Challenger, Challenge)>,
+    proof: Option<(usize, Who, Proof)>,
+    /// Which mechanisms are used up, and for whom.
+    spent: Vec<(usize, Who)>,
+    attempts: Vec<Attempt>,
+    rejected: Option<Scheme>,
+    rounds: usize,
+    passed_over: usize,
+    next: Next,
+}
+
+/// Whom a proof is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Who {
+    CurrentUser,
+    Supplied,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug)]
+enum Next {
+    /// Send it.
+    Send(Message),
+    /// It was sent: wait for the answer.
+    Hear(Instant),
+    /// Ask, or say how it ended; again and again.
+    Say(Step),
+}
+
+impl SignIn {
+    /// How many messages are passed over while an answer is awaited: provisional answers, answers to
+    /// others, requests. One more is garbage.
+    pub const PASSED_OVER_LIMIT: usize = 64;
+
+    /// How many challenges of one server are answered with one mechanism. NTLM takes two, and a
+    /// Digest nonce may grow old on the way.
+    pub const ROUND_LIMIT: usize = 8;
+
+    /// Begins with `register`, on an open connection to `server`.
+    pub fn new(
+        register: Register,
+        server: Server,
+        rules: Rules,
+        cache: CredentialCache,
+        random: Arc<dyn Random>,
+    ) -> Self {
+        let mut sign_in = Self {
+            register,
+            server,
+            rules,
+            cache,
+            random,
+            offer: Vec::new(),
+            proof: None,
+            spent: Vec::new(),
+            attempts: Vec::new(),
+            rejected: None,
+            rounds: 0,
+            passed_over: 0,
+            next: Next::Say(Step::Failed(SignInError::NoAnswer)),
+        };
+        match Message::parse(sign_in.register.write()) {
+            Ok(message) => sign_in.next = Next::Send(message),
+            Err(error) => sign_in.fail(SignInError::Garbage(WireText::printed(&error))),
+        }
+        sign_in
+    }
+
+    /// The next step.
+    pub fn poll_step(&mut self, now: Instant) -> Step {
+        match &self.next {
+            Next::Say(step) => step.clone(),
+            Next::Send(message) => {
+                let bytes = message.as_bytes().clone();
+                let until = now.checked_add(self.rules.answer_within).unwrap_or(now);
+                self.next = Next::Hear(until);
+                self.passed_over = 0;
+                Step::Send(bytes)
+            }
+            Next::Hear(until) if now < *until => Step::Wait { until: *until },
+            Next::Hear(_) => {
+                self.fail(SignInError::NoAnswer);
+                Step::Failed(SignInError::NoAnswer)
+            }
+        }
+    }
+
+    /// Takes a message that came from the server. What is no final answer to our last request is
+    /// passed over.
+    pub fn receive(&mut self, message: &Message, now: Now) {
+        let Next::Hear(_) = self.next else { return };
+        match message {
+            Message::Response(response)
+                if response.answers(&self.register) && response.status() >= 200 =>
+            {
+                self.hear(message, response, now);
+            }
+            _ if self.passed_over >= Self::PASSED_OVER_LIMIT => {
+                self.fail(SignInError::Garbage("nothing but other messages".into()));
+            }
+            _ => self.passed_over = self.passed_over.saturating_add(1),
+        }
+    }
+
+    /// Hands in what [`Step::AskCredentials`] asked for; `None` when nobody knows. What was rejected
+    /// before counts as nothing.
+    pub fn supply(&mut self, credentials: Option<Credentials>, now: Now) {
+        let Next::Say(Step::AskCredentials(request)) = &self.next else { return };
+        let scheme = request.scheme.clone();
+        if credentials.is_some_and(|credentials| self.cache.take(credentials)) {
+            self.spent.retain(|(_, who)| *who == Who::CurrentUser);
+            self.prove(now);
+        } else if self.cache.has_rejected() {
+            let scheme = self.rejected.take().unwrap_or(scheme);
+            self.fail(SignInError::Rejected(scheme));
+        } else {
+            self.fail(SignInError::CredentialsNeeded);
+        }
+    }
+
+    /// Takes note that the connection is gone.
+    pub fn lost(&mut self, why: WireText) {
+        if !matches!(&self.next, Next::Say(step) if !matches!(step, Step::AskCredentials(_))) {
+            self.fail(SignInError::Lost(why));
+        }
+    }
+
+    /// The last request: the next REGISTER of the dialog is [`Register::next`].
+    pub fn register(&self) -> &Register {
+        &self.register
+    }
+
+    /// What is known of the user's credentials, for the next server.
+    pub fn cache(&self) -> &CredentialCache {
+        &self.cache
+    }
+
+    /// The dialog and the security association, if there is one, to go on with.
+    pub fn into_parts(self) -> (Register, Option<Association>, CredentialCache) {
+        let association = match self.proof {
+            Some((_, _, Proof::Association(association))) => Some(*association),
+            _ => None,
+        };
+        (self.register, association, self.cache)
+    }
+
+    fn fail(&mut self, error: SignInError) {
+        self.next = Next::Say(Step::Failed(error));
+    }
+}
+
+/// What an answer means.
+impl SignIn {
+    fn hear(&mut self, message: &Message, response: &Response, now: Now) {
+        let answer = Answer::to_first_register(response);
+        let challenged = matches!(response.status(), 401 | 407);
+        let protection = match &mut self.proof {
+            Some((_, _, proof)) if !challenged || proof.is_complete() => {
+                match proof.verify(message, now, &*self.random) {
+                    Ok(protection) => protection,
+                    Err(why) => return self.fail(SignInError::SignatureWrong(why)),
+                }
+            }
+            _ => Protection::Absent,
+        };
+        let error = SignInError::of(response);
+        match answer {
+            _ if matches!(error, SignInError::ClockSkew(_)) && response.status() >= 400 => {
+                self.fail(error);
+            }
+            Answer::Challenged { by, challenges, unread } => {
+                let unread = unread.into_iter().map(|error| Attempt {
+                    scheme: error.scheme.clone(),
+                    why: WireText::printed(&error.kind),
+                });
+                self.attempts.extend(unread);
+                self.challenged(by, challenges, now);
+            }
+            Answer::Redirected(contacts) => {
+                // Only an association proves who speaks.
+                let signed = self.proof.as_ref().is_some_and(|(_, _, proof)| proof.is_signed());
+                let protection = if signed { protection } else { Protection::Absent };
+                self.next = Next::Say(Step::Redirected { contacts, protection });
+            }
+            Answer::Unauthenticated => self.welcome(response, protection),
+            Answer::Provisional | Answer::Refused(_) => self.fail(match response.status() {
+                300..=399 => SignInError::Garbage("a redirect to nowhere".into()),
+                _ if challenged => SignInError::Garbage("no challenge that can be read".into()),
+                _ => error,
+            }),
+        }
+    }
+
+    fn welcome(&mut self, response: &Response, protection: Protection) {
+        let proof = self.proof.as_ref().filter(|(_, _, proof)| proof.is_complete());
+        let method = proof.and_then(|(at, _, _)| self.rules.mechanisms.get(*at));
+        let scheme = method.map(Method::scheme);
+        let must_sign = proof.is_some_and(|(_, _, proof)| proof.is_signed());
+        if scheme.is_none() && !self.rules.allow_unauthenticated {
+            return self.fail(SignInError::Unauthenticated);
+        }
+        if must_sign && protection == Protection::Absent && !self.rules.allow_unsigned {
+            return self.fail(SignInError::SignatureAbsent);
+        }
+        let registration = Registration::read(response, &self.register, scheme, protection);
+        self.next = Next::Say(Step::SignedIn(registration));
+    }
+
+    fn challenged(&mut self, by: Challenger, challenges: Vec<Challenge>, now: Now) {
+        self.rounds = self.rounds.saturating_add(1);
+        let running = self.proof.take();
+        let fresh = challenges.iter().filter(|c| c.gssapi_data().is_none_or(str::is_empty));
+        for challenge in fresh {
+            let kind = |c: &Challenge| (c.scheme().clone(), c.algorithm().map(str::to_owned));
+            self.offer.retain(|(_, known)| kind(known) != kind(challenge));
+            self.offer.push((by, challenge.clone()));
+        }
+        let Some((at, who, mut proof)) = running else {
+            return self.prove(now);
+        };
+        let method = self.rules.mechanisms.get(at).cloned();
+        let said = method.and_then(|m| challenges.into_iter().find(|c| m.answers(c)));
+        let verdict = match said {
+            _ if self.rounds > Self::ROUND_LIMIT => Err(Unanswered::Failed("endless".into())),
+            Some(challenge) => proof.challenged(&challenge, now, &*self.random),
+            None if proof.is_complete() => Err(Unanswered::Rejected),
+            None => Err(Unanswered::Failed("the server no longer offers it".into())),
+        };
+        let sent = match verdict {
+            Ok(()) => self.send(&mut proof).map_err(Unanswered::Failed),
+            Err(unanswered) => Err(unanswered),
+        };
+        match sent {
+            Ok(()) => self.proof = Some((at, who, proof)),
+            Err(Unanswered::Failed(why)) => {
+                self.give_up(at, who, why);
+                self.prove(now);
+            }
+            Err(Unanswered::Rejected) => {
+                self.rejected = self.rules.mechanisms.get(at).map(Method::scheme);
+                match who {
+                    Who::CurrentUser => self.rules.current_user = false,
+                    Who::Supplied => self.cache.reject(),
+                }
+                self.prove(now);
+            }
+        }
+    }
+}
+
+/// How to prove who we are.
+impl SignIn {
+    /// Starts the best mechanism that is left; or asks for credentials, if one is left that takes
+    /// them; or gives up.
+    fn prove(&mut self, now: Now) {
+        self.rounds = 0;
+        let held = self.cache.held().cloned();
+        let current = self.rules.current_user.then_some((Who::CurrentUser, Identity::CurrentUser));
+        let supplied = held.as_ref().map(|held| (Who::Supplied, Identity::Supplied(held)));
+        for (who, identity) in current.into_iter().chain(supplied) {
+            while let Some((at, method, by, challenge)) = self.best(who, identity) {
+                match self.begin(&method, (by, &challenge), identity, now) {
+                    Ok(proof) => {
+                        self.proof = Some((at, who, proof));
+                        return;
+                    }
+                    Err(why) => self.give_up(at, who, why),
+                }
+            }
+        }
+        self.ask(held.is_none());
+    }
+
+    fn begin(
+        &mut self,
+        method: &Method,
+        (by, challenge): (Challenger, &Challenge),
+        identity: Identity<'_>,
+        now: Now,
+    ) -> Result<Proof, WireText> {
+        self.server.check_target(challenge, self.register.address().domain())?;
+        let mut proof = method.start((by, challenge), identity, now, &*self.random)?;
+        self.send(&mut proof)?;
+        Ok(proof)
+    }
+
+    /// The first mechanism of the caller's that the server offers, and that is not used up.
+    fn best(
+        &self,
+        who: Who,
+        identity: Identity<'_>,
+    ) -> Option<(usize, Method, Challenger, Challenge)> {
+        let mechanisms = self.rules.mechanisms.over(self.server.endpoint.protocol);
+        let mut usable = mechanisms
+            .filter(|(at, method)| !self.spent.contains(&(*at, who)) && method.takes(identity));
+        usable.find_map(|(at, method)| {
+            let (by, challenge) = self.offer.iter().find(|(_, c)| method.answers(c))?;
+            Some((at, method.clone(), *by, challenge.clone()))
+        })
+    }
+
+    fn ask(&mut self, wanted: bool) {
+        // Whether a mechanism takes passwords does not depend on whose it is.
+        let anybody = "user".parse().ok().map(|account| Credentials::new(account, ""));
+        let identity = anybody.as_ref().filter(|_| wanted).map(Identity::Supplied);
+        let best = identity.and_then(|identity| self.best(Who::Supplied, identity));
+        self.next = Next::Say(match (best, self.rejected.clone()) {
+            (Some((_, method, _, challenge)), _) => Step::AskCredentials(CredentialRequest {
+                endpoint: self.server.endpoint.clone(),
+                realm: challenge.realm().unwrap_or_default().into(),
+                target: challenge.target_name().map(WireText::new),
+                scheme: method.scheme(),
+                reason: if self.cache.has_rejected() {
+                    AskReason::Rejected
+                } else {
+                    AskReason::FirstTime
+                },
+            }),
+            (None, Some(scheme)) => Step::Failed(SignInError::Rejected(scheme)),
+            (None, None) => Step::Failed(SignInError::NoCommonScheme {
+                offered: self.offer.iter().map(|(_, c)| c.scheme().clone()).collect(),
+                attempts: self.attempts.clone(),
+            }),
+        });
+    }
+
+    fn give_up(&mut self, at: usize, who: Who, why: WireText) {
+        self.spent.push((at, who));
+        let scheme = self.rules.mechanisms.get(at).map(Method::scheme);
+        self.attempts.extend(scheme.map(|scheme| Attempt { scheme, why }));
+    }
+
+    /// Makes the next REGISTER, with the proof in it.
+    fn send(&mut self, proof: &mut Proof) -> Result<(), WireText> {
+        let printed = |error| WireText::printed(&error);
+        let register = self.register.clone().next();
+        let message = Message::parse(register.write()).map_err(printed)?;
+        let authorization = proof.authorize(&message, &*self.random)?;
+        let message = Message::parse(authorization.add_to(&message)).map_err(printed)?;
+        self.register = register;
+        self.next = Next::Send(message);
+        Ok(())
+    }
+}
+
+impl fmt::Debug for SignIn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SignIn")
+            .field("server", &self.server)
+            .field("rules", &self.rules)
+            .field("cseq", &self.register.cseq())
+            .field("attempts", &self.attempts)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,258 @@
+//! Which mechanisms a client uses, in its order, and one of them at work.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::auth::{
+    Association, AssociationError, Authorization, Identity, MechanismProvider, Protection,
+};
+#[cfg(feature = "digest")]
+use crate::auth::{Digest, DigestAlgorithm, DigestError};
+use crate::discovery::Protocol;
+use crate::now::Now;
+use crate::random::Random;
+use crate::sip::{Challenge, Challenger, Message, Scheme};
+use crate::text::WireText;
+
+/// The mechanisms of a client, the most preferred first; whatever else a server offers is not
+/// answered. Basic never is, and over clear text only NTLM and Kerberos are.
+///
+/// The default is NTLM, then Digest with SHA-256, as far as their features are there. Kerberos, by a
+/// provider of the caller's, belongs in front; MD5 is used only where a caller asks for it.
+///
+/// ```
+/// use sip_signin::sign_in::Mechanisms;
+/// # #[cfg(all(feature = "digest", feature = "ntlm"))] {
+/// use sip_signin::auth::DigestAlgorithm;
+/// assert_eq!(format!("{:?}", Mechanisms::default()), "[NTLM, Digest SHA-256]");
+/// let old = Mechanisms::default().then_digest(DigestAlgorithm::Md5);
+/// assert_eq!(format!("{old:?}"), "[NTLM, Digest SHA-256, Digest MD5]");
+/// # }
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct Mechanisms(Vec<Method>);
+
+/// One of them.
+#[derive(Clone)]
+pub(super) enum Method {
+    Provider(Arc<dyn MechanismProvider>),
+    #[cfg(feature = "digest")]
+    Digest(DigestAlgorithm),
+}
+
+impl Mechanisms {
+    /// None at all.
+    pub fn none() -> Self {
+        Self(Vec::new())
+    }
+
+    /// These, and `provider` before them.
+    pub fn first(mut self, provider: impl MechanismProvider + 'static) -> Self {
+        self.0.insert(0, Method::Provider(Arc::new(provider)));
+        self
+    }
+
+    /// These, and `provider` behind them.
+    pub fn then(mut self, provider: impl MechanismProvider + 'static) -> Self {
+        self.0.push(Method::Provider(Arc::new(provider)));
+        self
+    }
+
+    /// These, and Digest with this hash behind them.
+    #[cfg(feature = "digest")]
+    pub fn then_digest(mut self, algorithm: DigestAlgorithm) -> Self {
+        self.0.push(Method::Digest(algorithm));
+        self
+    }
+
+    pub(super) fn get(&self, at: usize) -> Option<&Method> {
+        self.0.get(at)
+    }
+
+    /// Those that may be used over `protocol`, with their places.
+    pub(super) fn over(&self, protocol: Protocol) -> impl Iterator<Item = (usize, &Method)> {
+        self.0.iter().enumerate().filter(move |(_, method)| match method.scheme() {
+            Scheme::Basic => false,
+            Scheme::Kerberos | Scheme::Ntlm => true,
+            _ => protocol == Protocol::Tls,
+        })
+    }
+}
+
+impl Default for Mechanisms {
+    fn default() -> Self {
+        let mechanisms = Self::none();
+        #[cfg(feature = "ntlm")]
+        let mechanisms = mechanisms.then(crate::auth::Ntlm::new());
+        #[cfg(feature = "digest")]
+        let mechanisms = mechanisms.then_digest(DigestAlgorithm::Sha256);
+        mechanisms
+    }
+}
+
+impl fmt::Debug for Mechanisms {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(&self.0).finish()
+    }
+}
+
+impl fmt::Debug for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Provider(provider) => provider.scheme().fmt(f),
+            #[cfg(feature = "digest")]
+            Self::Digest(algorithm) => write!(f, "Digest {algorithm}"),
+        }
+    }
+}
+
+impl Method {
+    pub(super) fn scheme(&self) -> Scheme {
+        match self {
+            Self::Provider(provider) => provider.scheme(),
+            #[cfg(feature = "digest")]
+            Self::Digest(_) => Scheme::Digest,
+        }
+    }
+
+    pub(super) fn answers(&self, challenge: &Challenge) -> bool {
+        let scheme = *challenge.scheme() == self.scheme();
+        match self {
+            Self::Provider(_) => scheme,
+            #[cfg(feature = "digest")]
+            Self::Digest(algorithm) => {
+                scheme && DigestAlgorithm::of(challenge).is_ok_and(|asked| asked == *algorithm)
+            }
+        }
+    }
+
+    pub(super) fn takes(&self, identity: Identity<'_>) -> bool {
+        match self {
+            Self::Provider(provider) => provider.takes(identity),
+            #[cfg(feature = "digest")]
+            Self::Digest(_) => matches!(identity, Identity::Supplied(_)),
+        }
+    }
+
+    /// Begins to answer `challenge`.
+    pub(super) fn start(
+        &self,
+        (by, challenge): (Challenger, &Challenge),
+        identity: Identity<'_>,
+        now: Now,
+        random: &dyn Random,
+    ) -> Result<Proof, WireText> {
+        match self {
+            Self::Provider(provider) => {
+                Association::start(challenge, by, &**provider, identity, now, random)
+                    .map(|association| Proof::Association(Box::new(association)))
+                    .map_err(|error| WireText::printed(&error))
+            }
+            #[cfg(feature = "digest")]
+            Self::Digest(_) => match identity {
+                Identity::Supplied(credentials) => Digest::start(challenge, by, credentials)
+                    .map(|digest| Proof::Digest(Box::new(digest)))
+                    .map_err(|error| WireText::printed(&error)),
+                Identity::CurrentUser => Err("it needs a password".into()),
+            },
+        }
+    }
+}
+
+/// A mechanism at work with one server.
+pub(super) enum Proof {
+    Association(Box<Association>),
+    #[cfg(feature = "digest")]
+    Digest(Box<Digest>),
+}
+
+/// Why a further challenge is not answered.
+pub(super) enum Unanswered {
+    /// All has been said: the server does not believe it.
+    Rejected,
+    /// The mechanism cannot go on; another may.
+    Failed(WireText),
+}
+
+impl Proof {
+    pub(super) fn authorize(
+        &mut self,
+        message: &Message,
+        random: &dyn Random,
+    ) -> Result<Authorization, WireText> {
+        match self {
+            Self::Association(association) => {
+                association.authorize(message, random).map_err(|error| WireText::printed(&error))
+            }
+            #[cfg(feature = "digest")]
+            Self::Digest(digest) => {
+                digest.authorize(message, random).map_err(|error| WireText::printed(&error))
+            }
+        }
+    }
+
+    /// Whether the server has been given all that it needs to believe us.
+    pub(super) fn is_complete(&self) -> bool {
+        match self {
+            Self::Association(association) => association.is_up(),
+            #[cfg(feature = "digest")]
+            Self::Digest(_) => true,
+        }
+    }
+
+    /// Whether what the server sends from now on must be signed.
+    pub(super) fn is_signed(&self) -> bool {
+        matches!(self, Self::Association(_))
+    }
+
+    /// Takes a further challenge.
+    ///
+    /// NTLM begins with an empty token, which proves nothing; every other mechanism has spoken by
+    /// then, so that a challenge without a token for it is a no.
+    pub(super) fn challenged(
+        &mut self,
+        challenge: &Challenge,
+        now: Now,
+        random: &dyn Random,
+    ) -> Result<(), Unanswered> {
+        match self {
+            Self::Association(association) => {
+                let spoken = *association.scheme() != Scheme::Ntlm || association.is_up();
+                if spoken && challenge.gssapi_data().is_none_or(str::is_empty) {
+                    return Err(Unanswered::Rejected);
+                }
+                association.challenged(challenge, now, random).map_err(|error| match error {
+                    AssociationError::Rejected => Unanswered::Rejected,
+                    _ if association.is_up() => Unanswered::Rejected,
+                    error => Unanswered::Failed(WireText::printed(&error)),
+                })
+            }
+            #[cfg(feature = "digest")]
+            Self::Digest(digest) => digest.challenged(challenge).map_err(|error| match error {
+                DigestError::Missing(_) | DigestError::Qop(_) => {
+                    Unanswered::Failed(WireText::printed(&error))
+                }
+                _ => Unanswered::Rejected,
+            }),
+        }
+    }
+
+    /// Whether `message` is the server's.
+    pub(super) fn verify(
+        &mut self,
+        message: &Message,
+        now: Now,
+        random: &dyn Random,
+    ) -> Result<Protection, WireText> {
+        match self {
+            Self::Association(association) => {
+                association.verify(message, now, random).map_err(|error| WireText::printed(&error))
+            }
+            #[cfg(feature = "digest")]
+            Self::Digest(digest) => {
+                digest.verify(message).map_err(|error| WireText::printed(&error))
+            }
+        }
+    }
+}

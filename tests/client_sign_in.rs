@@ -1,0 +1,487 @@
+//! The whole sign-in, from the address to the home pool, against servers of a few lines each.
+#![cfg(feature = "digest")]
+#![expect(clippy::disallowed_methods, reason = "the servers of the test are tasks of their own")]
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sip_signin::auth::{
+    Credentials, Identity, Mechanism, MechanismError, MechanismErrorKind, MechanismProvider,
+    MechanismStep, Protection,
+};
+use sip_signin::discovery::{
+    Absence, Answer as Lookup, ConnectFailure, Endpoint, Family, LookupFailure, SrvAnswer,
+    SrvRecord,
+};
+use sip_signin::sign_in::{AskReason, CredentialRequest, Mechanisms, SignInError};
+use sip_signin::sip::{Message, MessageReader, Scheme};
+use sip_signin::{
+    Client, Connection, ConnectionFacts, CredentialSource, FixedCredentials, HostName,
+    NoCredentials, Now, Random, Resolver, SignInFailure, SignInFailureKind, SignedIn, SipAddress,
+    SrvName, Transport,
+};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
+
+const MARKER: &str = "marker-Pa55word";
+
+fn address() -> SipAddress {
+    "sip:jeremy@contoso.com".parse().unwrap()
+}
+
+fn credentials() -> Credentials {
+    Credentials::new(r"CONTOSO\jeremy".parse().unwrap(), MARKER)
+}
+
+/// These hosts offer TLS inside, in this order; every host has an address.
+struct Zone(Vec<&'static str>);
+
+#[async_trait]
+impl Resolver for Zone {
+    async fn srv(&self, name: &SrvName) -> Result<Lookup<SrvAnswer>, LookupFailure> {
+        let record = |(at, host): (usize, &&str)| SrvRecord::new(at as u16, 0, 5061, host);
+        Ok(match name.service() {
+            "_sipinternaltls._tcp" => Lookup::Found(SrvAnswer {
+                records: self.0.iter().enumerate().map(record).collect(),
+                additional: vec![],
+            }),
+            _ => Lookup::Absent(Absence::NoSuchName),
+        })
+    }
+
+    async fn addresses(
+        &self,
+        _: &HostName,
+        family: Family,
+    ) -> Result<Lookup<Vec<IpAddr>>, LookupFailure> {
+        Ok(match family {
+            Family::V4 => Lookup::Found(vec![[192, 0, 2, 1].into()]),
+            Family::V6 => Lookup::Absent(Absence::NoData),
+        })
+    }
+}
+
+/// What a server does.
+#[derive(Clone, Debug)]
+enum Does {
+    /// Lets in whoever has a proof, and signs it.
+    Registers,
+    /// Lets in whoever has a proof; the signature is wrong.
+    SignsWrongly,
+    /// Sends whoever has a proof there, and signs it.
+    SendsOn(&'static str),
+    /// The same without a question or a signature.
+    SendsOnAtOnce(&'static str),
+    /// Believes nobody.
+    Rejects,
+    /// Answers every proof with this.
+    Says(&'static str, &'static str),
+    /// Hangs up the first time after its challenge, then registers.
+    HangsUp,
+    /// Never answers.
+    Silent,
+}
+
+/// The deployment: hosts, what was dialled, and every byte that came.
+#[derive(Clone, Default)]
+struct Network(Arc<Inside>);
+
+#[derive(Default)]
+struct Inside {
+    servers: BTreeMap<&'static str, Does>,
+    dialled: Mutex<Vec<String>>,
+    wire: Arc<Mutex<Vec<u8>>>,
+    proofs: Arc<AtomicUsize>,
+    hung_up: AtomicUsize,
+}
+
+impl Network {
+    fn new<const N: usize>(servers: [(&'static str, Does); N]) -> Self {
+        Self(Arc::new(Inside { servers: servers.into(), ..Inside::default() }))
+    }
+
+    fn dialled(&self) -> Vec<String> {
+        self.0.dialled.lock().unwrap().clone()
+    }
+
+    fn proofs(&self) -> usize {
+        self.0.proofs.load(Ordering::SeqCst)
+    }
+
+    fn client(&self, hosts: &[&'static str]) -> Client {
+        Client::builder(Zone(hosts.to_vec()), self.clone())
+            .mechanisms(Mechanisms::none().then(Proof))
+            .build()
+    }
+
+    async fn sign_in(&self, hosts: &[&'static str]) -> Result<SignedIn, SignInFailure> {
+        let source = FixedCredentials::new(credentials());
+        self.client(hosts).sign_in(&address(), &source).await
+    }
+}
+
+#[async_trait]
+impl Transport for Network {
+    async fn connect(
+        &self,
+        endpoint: &Endpoint,
+        peer: SocketAddr,
+    ) -> Result<Box<dyn Connection>, ConnectFailure> {
+        self.0.dialled.lock().unwrap().push(endpoint.to_string());
+        let host = endpoint.host.to_string();
+        let mut does = self.0.servers.get(&*host).cloned().ok_or(ConnectFailure::Refused)?;
+        if let Does::HangsUp = does
+            && self.0.hung_up.fetch_add(1, Ordering::SeqCst) > 0
+        {
+            does = Does::Registers;
+        }
+        let (near, far) = tokio::io::duplex(65536);
+        let (wire, proofs) = (Arc::clone(&self.0.wire), Arc::clone(&self.0.proofs));
+        tokio::spawn(serve(does, far, wire, proofs));
+        let facts = ConnectionFacts { local: "192.0.2.7:49152".parse().unwrap(), peer, tls: None };
+        Ok(Box::new(Pipe { near, facts }))
+    }
+}
+
+async fn serve(
+    does: Does,
+    mut far: DuplexStream,
+    wire: Arc<Mutex<Vec<u8>>>,
+    proofs: Arc<AtomicUsize>,
+) {
+    let mut reader = MessageReader::default();
+    let mut bytes = vec![0; 65536];
+    loop {
+        let Ok(count @ 1..) = far.read(&mut bytes).await else { return };
+        wire.lock().unwrap().extend(&bytes[..count]);
+        let mut input = &bytes[..count];
+        while let Some(message) = reader.read(&mut input).unwrap() {
+            let proved = message.headers().get("Authorization").is_some();
+            proofs.fetch_add(usize::from(proved), Ordering::SeqCst);
+            let Some(answer) = answer(&does, &message, proved) else { continue };
+            if far.write_all(answer.as_bytes()).await.is_err() {
+                return;
+            }
+            if let Does::HangsUp = does {
+                return;
+            }
+        }
+    }
+}
+
+fn answer(does: &Does, request: &Message, proved: bool) -> Option<String> {
+    let target = "realm=\"r\", targetname=\"t\"";
+    let signed = |hex: &str| {
+        format!(
+            "Authentication-Info: NTLM rspauth=\"{hex}\", srand=\"1\", snum=\"1\", opaque=\"o\", \
+             {target}\r\n"
+        )
+    };
+    let right = signed("7369676e6564");
+    let challenge = format!("WWW-Authenticate: NTLM {target}, version=4\r\n");
+    let (status, lines) = match (does, proved) {
+        (Does::Silent, _) => return None,
+        (Does::SendsOnAtOnce(to), _) => ("301 Moved", format!("Contact: {to}\r\n")),
+        (_, false) | (Does::Rejects | Does::HangsUp, true) => ("401 Unauthorized", challenge),
+        (Does::Registers, true) => ("200 OK", format!("{right}Expires: 7200\r\n")),
+        (Does::SignsWrongly, true) => ("200 OK", signed("00")),
+        (Does::SendsOn(to), true) => ("301 Moved", format!("{right}Contact: {to}\r\n")),
+        (Does::Says(status, lines), true) => (*status, (*lines).to_owned()),
+    };
+    let copied: String = ["From", "To", "Call-ID", "CSeq"]
+        .iter()
+        .map(|name| format!("{name}: {}\r\n", request.headers().get(name).unwrap()))
+        .collect();
+    Some(format!("SIP/2.0 {status}\r\n{copied}{lines}l: 0\r\n\r\n"))
+}
+
+struct Pipe {
+    near: DuplexStream,
+    facts: ConnectionFacts,
+}
+
+impl Connection for Pipe {
+    fn facts(&self) -> &ConnectionFacts {
+        &self.facts
+    }
+}
+
+impl AsyncRead for Pipe {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.near).poll_read(cx, into)
+    }
+}
+
+impl AsyncWrite for Pipe {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.near).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.near).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.near).poll_shutdown(cx)
+    }
+}
+
+/// A mechanism of one token, whose only signature is `signed`.
+struct Proof;
+
+impl MechanismProvider for Proof {
+    fn scheme(&self) -> Scheme {
+        Scheme::Ntlm
+    }
+
+    fn takes(&self, identity: Identity<'_>) -> bool {
+        matches!(identity, Identity::Supplied(_))
+    }
+
+    fn start(&self, _: &str, _: Identity<'_>) -> Result<Box<dyn Mechanism>, MechanismError> {
+        Ok(Box::new(Self))
+    }
+}
+
+impl Mechanism for Proof {
+    fn step(
+        &mut self,
+        _: Option<&[u8]>,
+        _: Now,
+        _: &dyn Random,
+    ) -> Result<MechanismStep, MechanismError> {
+        Ok(MechanismStep::Done(Some(b"token".to_vec())))
+    }
+
+    fn sign(&mut self, _: &[u8]) -> Result<Vec<u8>, MechanismError> {
+        Ok(b"signed".to_vec())
+    }
+
+    fn verify(&mut self, _: &[u8], signature: &[u8]) -> Result<(), MechanismError> {
+        if signature == b"signed" { Ok(()) } else { Err(MechanismErrorKind::Signature.into()) }
+    }
+}
+
+/// Counts how often and why it is asked, and takes its time.
+#[derive(Default)]
+struct Person {
+    asked: Mutex<Vec<AskReason>>,
+}
+
+#[async_trait]
+impl CredentialSource for Person {
+    async fn credentials(&self, request: &CredentialRequest) -> Option<Credentials> {
+        self.asked.lock().unwrap().push(request.reason);
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        Some(credentials())
+    }
+}
+
+fn error(failure: &SignInFailure) -> &SignInError {
+    match failure.kind() {
+        SignInFailureKind::SignIn(_, error) => error,
+        other => panic!("{other}\n{}", failure.trace()),
+    }
+}
+
+const HOME: &str = "<sip:pool2.contoso.com;transport=TLS>;q=0.3, \
+                    <sip:pool1.contoso.com;transport=TLS>;q=0.7";
+
+#[tokio::test(start_paused = true)]
+async fn a_director_sends_to_the_home_pool_and_the_password_is_asked_for_once() {
+    let network = Network::new([
+        ("sip.contoso.com", Does::SendsOn(HOME)),
+        ("pool1.contoso.com", Does::Registers),
+        ("pool2.contoso.com", Does::Registers),
+    ]);
+    let person = Person::default();
+    let signed_in =
+        network.client(&["sip.contoso.com"]).sign_in(&address(), &person).await.unwrap();
+    assert_eq!(network.dialled(), ["tls sip.contoso.com:5061", "tls pool1.contoso.com:5061"]);
+    assert_eq!(signed_in.endpoint.to_string(), "tls pool1.contoso.com:5061");
+    assert_eq!(signed_in.registration.protection, Protection::Verified);
+    assert_eq!(signed_in.registration.expires, Some(Duration::from_secs(7200)));
+    assert!(signed_in.association.unwrap().is_up());
+    assert_eq!(*person.asked.lock().unwrap(), [AskReason::FirstTime]);
+    assert_eq!(network.proofs(), 2, "one exchange for each server");
+    assert_eq!(signed_in.register.cseq(), 2, "a dialog of its own");
+    assert!(signed_in.trace.to_string().contains("redirected to"), "{}", signed_in.trace);
+    assert_eq!(signed_in.redirects.len(), 1);
+    assert!(signed_in.redirects[0].to_string().contains("pool1.contoso.com"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_backup_pool_serves_when_the_first_one_does_not() {
+    for broken in [None, Some(Does::Silent), Some(Does::Says("503 Busy", ""))] {
+        let mut servers = BTreeMap::from([
+            ("sip.contoso.com", Does::SendsOn(HOME)),
+            ("pool2.contoso.com", Does::Registers),
+        ]);
+        servers.extend(broken.map(|does| ("pool1.contoso.com", does)));
+        let network = Network(Arc::new(Inside { servers, ..Inside::default() }));
+        let signed_in = network.sign_in(&["sip.contoso.com"]).await.unwrap();
+        assert_eq!(signed_in.endpoint.to_string(), "tls pool2.contoso.com:5061");
+        assert_eq!(signed_in.redirects.len(), 2);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unsigned_redirect_leads_to_no_stranger_and_a_signed_one_does() {
+    const FAR: &str = "<sip:home.example.net;transport=TLS>";
+    let strangers =
+        |does| Network::new([("sip.contoso.com", does), ("home.example.net", Does::Registers)]);
+    let network = strangers(Does::SendsOnAtOnce(FAR));
+    let failure = network.sign_in(&["sip.contoso.com"]).await.unwrap_err();
+    assert!(matches!(error(&failure), SignInError::RedirectRefused(_)), "{failure}");
+    assert_eq!(network.dialled(), ["tls sip.contoso.com:5061"]);
+
+    let network = strangers(Does::SendsOn(FAR));
+    let signed_in = network.sign_in(&["sip.contoso.com"]).await.unwrap();
+    assert_eq!(signed_in.endpoint.to_string(), "tls home.example.net:5061");
+
+    let clear = "<sip:pool1.contoso.com;transport=tcp>";
+    let network = strangers(Does::SendsOn(clear));
+    let failure = network.sign_in(&["sip.contoso.com"]).await.unwrap_err();
+    assert!(matches!(error(&failure), SignInError::RedirectRefused(_)), "{failure}");
+    assert_eq!(network.dialled().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn redirects_in_a_circle_end() {
+    let network = Network::new([
+        ("sip.contoso.com", Does::SendsOnAtOnce("<sip:pool1.contoso.com>")),
+        ("pool1.contoso.com", Does::SendsOn("<sip:sip.contoso.com>")),
+    ]);
+    let failure = network.sign_in(&["sip.contoso.com"]).await.unwrap_err();
+    assert_eq!(*error(&failure), SignInError::RedirectLoop);
+    assert_eq!(network.dialled().len(), 2);
+    assert_eq!(failure.redirects().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rejected_password_is_sent_once() {
+    let network =
+        Network::new([("sip.contoso.com", Does::Rejects), ("pool1.contoso.com", Does::Registers)]);
+    let person = Person::default();
+    let client = network.client(&["sip.contoso.com", "pool1.contoso.com"]);
+    let failure = client.sign_in(&address(), &person).await.unwrap_err();
+    assert_eq!(*error(&failure), SignInError::Rejected(Scheme::Ntlm));
+    assert_eq!(*person.asked.lock().unwrap(), [AskReason::FirstTime, AskReason::Rejected]);
+    assert_eq!((network.proofs(), network.dialled().len()), (1, 1));
+
+    let failure = network.sign_in(&["sip.contoso.com"]).await.unwrap_err();
+    assert_eq!(*error(&failure), SignInError::Rejected(Scheme::Ntlm));
+    let failure = client.sign_in(&address(), &NoCredentials).await.unwrap_err();
+    assert_eq!(*error(&failure), SignInError::CredentialsNeeded);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_hangs_up_on_a_slow_typist_is_called_back() {
+    let network = Network::new([("sip.contoso.com", Does::HangsUp)]);
+    let person = Person::default();
+    let signed_in =
+        network.client(&["sip.contoso.com"]).sign_in(&address(), &person).await.unwrap();
+    assert_eq!(signed_in.endpoint.to_string(), "tls sip.contoso.com:5061");
+    assert_eq!(person.asked.lock().unwrap().len(), 1);
+    assert_eq!(network.dialled().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_another_server_may_mend_is_mended_by_the_next() {
+    for does in [
+        Does::SignsWrongly,
+        Does::Silent,
+        Does::Says("200 OK", ""),
+        Does::Says("503 Busy", "Retry-After: 90\r\n"),
+        Does::Says("500 Broken", ""),
+        Does::Says("504 Late", ""),
+        Does::Says("401 Unreadable", ""),
+    ] {
+        let network = Network::new([
+            ("sip.contoso.com", does.clone()),
+            ("pool1.contoso.com", Does::Registers),
+        ]);
+        let signed_in = network.sign_in(&["sip.contoso.com", "pool1.contoso.com"]).await;
+        let signed_in = signed_in.unwrap_or_else(|failure| panic!("{does:?}: {failure}"));
+        assert_eq!(signed_in.endpoint.to_string(), "tls pool1.contoso.com:5061", "{does:?}");
+        assert!(network.sign_in(&["sip.contoso.com"]).await.is_err(), "{does:?} alone");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_every_server_would_say_ends_the_search() {
+    for (status, number, retry) in [
+        ("403 Forbidden", "4004", "after a change"),
+        ("403 Forbidden", "17002", "after a change"),
+        ("404 Not Found", "1003", "after a change"),
+        ("403 Forbidden", "1013", "after a change"),
+        ("603 Decline", "1", "after a change"),
+    ] {
+        let lines: &'static str = format!("ms-diagnostics: {number}\r\n").leak();
+        let network = Network::new([
+            ("sip.contoso.com", Does::Says(status, lines)),
+            ("pool1.contoso.com", Does::Registers),
+        ]);
+        let failure = network.sign_in(&["sip.contoso.com", "pool1.contoso.com"]).await.unwrap_err();
+        let diagnostics = error(&failure).refusal().unwrap().diagnostics.clone().unwrap();
+        assert_eq!(diagnostics.error_id.to_string(), number);
+        assert_eq!(failure.retry().to_string(), retry);
+        assert_eq!(network.dialled().len(), 1, "{status} {number}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_no_server_is_left_the_most_telling_reason_and_the_longest_wait_are_told() {
+    let network = Network::new([
+        ("sip.contoso.com", Does::Says("503 Busy", "Retry-After: 90\r\n")),
+        ("pool1.contoso.com", Does::SignsWrongly),
+        ("pool2.contoso.com", Does::Says("503 Busy", "Retry-After: 30\r\n")),
+    ]);
+    let hosts = ["sip.contoso.com", "pool1.contoso.com", "pool2.contoso.com"];
+    let failure = network.sign_in(&hosts).await.unwrap_err();
+    assert!(matches!(error(&failure), SignInError::SignatureWrong(_)), "{failure}");
+    assert_eq!(failure.retry_after(), Some(Duration::from_secs(90)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_costs_fifteen_seconds_and_the_typist_nothing() {
+    let network = Network::new([("sip.contoso.com", Does::Silent)]);
+    let begun = tokio::time::Instant::now();
+    let failure = network.sign_in(&["sip.contoso.com"]).await.unwrap_err();
+    assert_eq!(*error(&failure), SignInError::NoAnswer);
+    let took = begun.elapsed();
+    assert!((15..16).contains(&took.as_secs()), "{took:?}");
+}
+
+/// Looks for the password in everything that is sent, kept or told.
+#[tokio::test(start_paused = true)]
+async fn the_password_is_nowhere_to_be_seen() {
+    let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
+    for does in [Does::Registers, Does::Rejects, Does::Says("403 No", ""), Does::SendsOn(HOME)] {
+        let network = Network::new([("sip.contoso.com", does)]);
+        let shown = match network.sign_in(&["sip.contoso.com"]).await {
+            Ok(signed_in) => format!("{signed_in:?} {}", signed_in.trace),
+            Err(failure) => format!("{failure} {failure:?} {}", failure.trace()),
+        };
+        let wire = network.0.wire.lock().unwrap().clone();
+        assert!(network.proofs() > 0, "a password was at work");
+        let shown = shown + &String::from_utf8_lossy(&wire) + &hex(&wire);
+        let utf16: Vec<u8> = MARKER.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        for needle in [MARKER, &hex(MARKER.as_bytes()), &hex(&utf16), "bWFya2VyLVBhNTV3b3Jk"] {
+            assert!(!shown.contains(needle), "{needle}");
+        }
+    }
+}
