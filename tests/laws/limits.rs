@@ -221,6 +221,34 @@ fn r14_which_addresses_are_dialled_does_not_depend_on_the_family_that_comes_firs
     }
 }
 
+/// What came along and failed is dialled once, and takes nothing from what is asked for but its room.
+#[test]
+fn r14_addresses_that_came_along_are_not_shared_out_again() {
+    let v4: Vec<_> = (1..=34).map(|n| format!("192.0.2.{n}")).collect();
+    let v6: Vec<_> = (1..=30).map(|n| format!("2001:db8::{n}")).collect();
+    let own: Vec<_> = v4.iter().take(4).map(|ip| ("a.contoso.com", ip.as_str())).collect();
+    let one = Settings { pace: Pace::ONE_AT_A_TIME, ..Settings::default() };
+    let mut scene = Scene::new(&one);
+    scene.answer(with(records(&[(0, 0, 5061, "a.contoso.com")]), &own));
+    scene.absent();
+    let mut dialled = Vec::new();
+    let mut drain = |scene: &mut Scene| {
+        while !scene.dialling().is_empty() {
+            dialled.extend(scene.dialling());
+            scene.fail(A, ConnectFailure::Refused);
+        }
+    };
+    drain(&mut scene);
+    for (family, addresses) in [(Family::V6, v6), (Family::V4, v4)] {
+        let addresses: Vec<_> = addresses.iter().map(String::as_str).collect();
+        scene.address("a.contoso.com", family, &addresses);
+        drain(&mut scene);
+    }
+    let v6 = dialled.iter().filter(|lead| lead.contains("2001:db8::")).count();
+    assert_eq!((dialled.len(), v6), (16, 6), "{dialled:?}");
+    assert!(scene.cause.is_some());
+}
+
 #[test]
 fn r14_the_64th_target_is_used_and_the_65th_left_out() {
     assert_eq!(TARGET_LIMIT, 64);
