@@ -1,13 +1,16 @@
-//! Shows a whole search, from the address to the challenge; leaves out the answer to the challenge.
+//! Shows a whole sign-in: from the address to the challenge, then with NTLM through the Director to
+//! the home pool. Leaves out what comes after: messages, refreshing, signing out.
 //!
 //! Without arguments it starts the lab, a Communicator deployment on loopback. With an address and
-//! `--live` it uses this machine's DNS and trust: `sign_in jeremy@contoso.com --live`.
+//! `--live` it uses this machine's DNS and trust, and stops at the challenge, for want of a password:
+//! `sign_in jeremy@contoso.com --live`.
 
 use std::error::Error;
 
-use sip_signin::lab::Lab;
+use sip_signin::auth::{Credentials, Protection};
+use sip_signin::lab::{Lab, LabBuilder, Server};
 use sip_signin::sip::{Answer, Scheme};
-use sip_signin::{Challenged, Client, SipAddress};
+use sip_signin::{Challenged, Client, FixedCredentials, SignInFailure, SignedIn, SipAddress};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -17,7 +20,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let address: SipAddress = address.map_or("jeremy@contoso.com", |a| a.as_str()).parse()?;
 
     // The lab ends when it is dropped, so it is kept until the end.
-    let lab = Lab::ordinary(address.domain().as_str()).start().await?;
+    let lab = deployment(&address).start().await?;
     let client = if live {
         println!("Asking this machine's DNS servers.\n");
         live_client()?
@@ -29,14 +32,65 @@ async fn main() -> Result<(), Box<dyn Error>> {
     match client.challenge(&address).await {
         Ok(challenged) => report(&address, &challenged),
         Err(failure) => {
-            println!("{:#}", failure.trace());
-            println!("Nobody can sign in as {address}.");
-            println!("  what    {}", failure.kind());
-            println!("  fault   {}", failure.fault());
-            println!("  advice  {}", failure.advice());
+            explain(&address, &failure);
+            return Ok(());
         }
     }
+    if live {
+        return Ok(());
+    }
+    println!("\nNow with a password:\n");
+    let credentials = Credentials::new(ACCOUNT.parse()?, PASSWORD);
+    match client.sign_in(&address, &FixedCredentials::new(credentials)).await {
+        Ok(signed_in) => celebrate(&address, &signed_in),
+        Err(failure) => explain(&address, &failure),
+    }
     Ok(())
+}
+
+const ACCOUNT: &str = r"CONTOSO\jeremy";
+const PASSWORD: &str = "Passw0rd!";
+
+/// A Director that everybody finds, and the pool where this user is at home.
+fn deployment(address: &SipAddress) -> LabBuilder {
+    let (director, pool) =
+        (format!("sip.{}", address.domain()), format!("pool01.{}", address.domain()));
+    Lab::builder()
+        .domain(address.domain().as_str())
+        .internal(Server::tls(director).home([&pool]))
+        .server(Server::tls(&pool))
+        .account(ACCOUNT, PASSWORD, address.to_string())
+}
+
+fn explain(address: &SipAddress, failure: &SignInFailure) {
+    println!("{:#}", failure.trace());
+    println!("Nobody can sign in as {address}.");
+    println!("  what    {}", failure.kind());
+    println!("  fault   {}", failure.fault());
+    println!("  advice  {}", failure.advice());
+}
+
+fn celebrate(address: &SipAddress, signed_in: &SignedIn) {
+    for trace in std::iter::once(&signed_in.trace).chain(&signed_in.redirects) {
+        println!("{trace:#}");
+    }
+    let registration = &signed_in.registration;
+    let scheme = registration.scheme.as_ref().map_or("nothing".into(), ToString::to_string);
+    println!("{address} is signed in at {}.", signed_in.endpoint);
+    println!("  proved with {scheme}, as {ACCOUNT}");
+    println!(
+        "  the server  {}",
+        match registration.protection {
+            Protection::Verified => "proved itself too: its signature is right",
+            _ => "did not prove itself",
+        }
+    );
+    if let Some(expires) = registration.expires {
+        println!("  until       {} s from now", expires.as_secs());
+    }
+    if let Some(server) = &registration.server {
+        println!("  it is       {server}");
+    }
 }
 
 fn report(address: &SipAddress, challenged: &Challenged) {
