@@ -8,20 +8,23 @@
 //! - *Where?* [`HostNamePolicy`] says whom to trust; [`discovery`] holds the plan, a pure machine
 //!   that says what to look up and whom to connect to, and why.
 //! - *May I come in?* [`sip`]: the first REGISTER, and the challenge that answers it; [`auth`]: the
-//!   proof that answers the challenge, and the signatures of every message after it.
-//! - *By what road?* [`Resolver`] and [`Transport`] are the doors that a caller may replace;
-//!   [`Client`] drives the machines through them; [`net`] has doors ready made.
+//!   proof that answers the challenge, and the signatures of every message after it; [`sign_in`]: the
+//!   second machine, from an open connection to a registration.
+//! - *By what road?* [`Resolver`], [`Transport`] and [`CredentialSource`] are the doors that a caller
+//!   may replace; [`Client`] drives the machines through them; [`net`] has doors ready made.
 //!
-//! A sign-in's first half in a few lines:
+//! A sign-in in a few lines:
 //!
 //! ```no_run
 //! # #[cfg(feature = "net")]
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! use sip_signin::Client;
+//! use sip_signin::auth::Credentials;
+//! use sip_signin::{Client, FixedCredentials};
 //!
+//! let source = FixedCredentials::new(Credentials::new(r"CONTOSO\jeremy".parse()?, "Passw0rd!"));
 //! let client = Client::system()?;
-//! match client.challenge(&"sip:jeremy@contoso.com".parse()?).await {
-//!     Ok(challenged) => println!("{}{:?}", challenged.trace, challenged.answer),
+//! match client.sign_in(&"sip:jeremy@contoso.com".parse()?, &source).await {
+//!     Ok(signed_in) => println!("{}{:?}", signed_in.trace, signed_in.registration),
 //!     Err(failure) => println!("{}{failure}", failure.trace()),
 //! }
 //! # Ok(())
@@ -33,7 +36,7 @@
 //!
 //! | feature | what it brings |
 //! |---|---|
-//! | none | the pure machines: names, policy, [`discovery`], [`sip`], [`auth`] |
+//! | none | the pure machines: names, policy, [`discovery`], [`sip`], [`auth`], [`sign_in`] |
 //! | `driver` | the doors and the [`Client`]: async-trait, tokio's timers |
 //! | `net` (default) | [`net`]: hickory for DNS, rustls for TLS with ring and the platform's verifier |
 //! | `ntlm` (default) | NTLMv2 as [MS-SIPAE] runs it |

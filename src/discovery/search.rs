@@ -98,8 +98,10 @@ impl Search {
         self.timeouts
     }
 
-    /// The same, but for this server alone, which a redirect named and something vouched for.
-    pub(crate) fn redirected_to(&self, endpoint: Endpoint) -> Self {
+    /// The same, but for this server alone, which a redirect named and
+    /// [`Redirects`](crate::sign_in::Redirects) permitted.
+    #[must_use]
+    pub fn redirected_to(&self, endpoint: Endpoint) -> Self {
         Self { place: Place::Redirect(endpoint), ..self.clone() }
     }
 }
