@@ -1,13 +1,18 @@
-//! Shows a whole search, from the address to the challenge; leaves out the answer to the challenge.
+//! Shows a whole sign-in, from the address through the Director to the home pool.
 //!
 //! Without arguments it starts the lab, a Communicator deployment on loopback. With an address and
-//! `--live` it uses this machine's DNS and trust: `sign_in jeremy@contoso.com --live`.
+//! `--live` it uses this machine's DNS and trust, and stops at the challenge, for it knows no
+//! password: `sign_in jeremy@contoso.com --live`.
 
 use std::error::Error;
 
-use sip_signin::lab::Lab;
+use sip_signin::auth::Credentials;
+use sip_signin::lab::{Lab, Server};
 use sip_signin::sip::{Answer, Scheme};
-use sip_signin::{Challenged, Client, SipAddress};
+use sip_signin::{Challenged, Client, FixedCredentials, SignInFailure, SignedIn, SipAddress};
+
+const ACCOUNT: &str = r"CONTOSO\jeremy";
+const PASSWORD: &str = "Passw0rd!";
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -16,27 +21,57 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let address = arguments.iter().find(|argument| !argument.starts_with("--"));
     let address: SipAddress = address.map_or("jeremy@contoso.com", |a| a.as_str()).parse()?;
 
-    // The lab ends when it is dropped, so it is kept until the end.
-    let lab = Lab::ordinary(address.domain().as_str()).start().await?;
-    let client = if live {
+    if live {
         println!("Asking this machine's DNS servers.\n");
-        live_client()?
-    } else {
-        println!("A Communicator deployment for {} runs on loopback.\n", address.domain());
-        lab.client().build()
-    };
-
-    match client.challenge(&address).await {
-        Ok(challenged) => report(&address, &challenged),
-        Err(failure) => {
-            println!("{:#}", failure.trace());
-            println!("Nobody can sign in as {address}.");
-            println!("  what    {}", failure.kind());
-            println!("  fault   {}", failure.fault());
-            println!("  advice  {}", failure.advice());
+        match live_client()?.challenge(&address).await {
+            Ok(challenged) => report(&address, &challenged),
+            Err(failure) => explain(&address, &failure),
         }
+        return Ok(());
+    }
+    println!("A Communicator deployment for {} runs on loopback.\n", address.domain());
+    let (director, pool) = (format!("sip.{}", address.domain()), "pool01");
+    let pool = format!("{pool}.{}", address.domain());
+    // The lab ends when it is dropped, so it is kept until the end.
+    let lab = Lab::builder()
+        .domain(address.domain().as_str())
+        .internal(Server::tls(director).home([pool.as_str()]))
+        .server(Server::tls(pool))
+        .account(ACCOUNT, PASSWORD, address.to_string())
+        .start()
+        .await?;
+    let source = FixedCredentials::new(Credentials::new(ACCOUNT.parse()?, PASSWORD));
+    match lab.client().build().sign_in(&address, &source).await {
+        Ok(signed_in) => welcome(&address, &signed_in),
+        Err(failure) => explain(&address, &failure),
     }
     Ok(())
+}
+
+fn explain(address: &SipAddress, failure: &SignInFailure) {
+    println!("{:#}", failure.trace());
+    failure.redirects().iter().for_each(|trace| println!("{trace:#}"));
+    println!("Nobody can sign in as {address}.");
+    println!("  what    {}", failure.kind());
+    println!("  fault   {}", failure.fault());
+    println!("  advice  {}", failure.advice());
+    println!("  again   {}", failure.retry());
+}
+
+fn welcome(address: &SipAddress, signed_in: &SignedIn) {
+    let registration = &signed_in.registration;
+    println!("{:#}", signed_in.trace);
+    signed_in.redirects.iter().for_each(|trace| println!("{trace:#}"));
+    println!("{address} is signed in at {} ({}).", signed_in.endpoint, signed_in.peer);
+    if let Some(scheme) = &registration.scheme {
+        println!("  proved by   {scheme}; the server's signature: {:?}", registration.protection);
+    }
+    if let Some(expires) = registration.expires {
+        println!("  for         {} s", expires.as_secs());
+    }
+    if let Some(contact) = &registration.contact {
+        println!("  reached at  {contact}");
+    }
 }
 
 fn report(address: &SipAddress, challenged: &Challenged) {
