@@ -100,7 +100,7 @@ impl fmt::Debug for Mechanisms {
 impl fmt::Debug for Method {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Provider(provider) => provider.scheme().fmt(f),
+            Self::Provider(provider) => write!(f, "{}", provider.scheme()),
             #[cfg(feature = "digest")]
             Self::Digest(algorithm) => write!(f, "Digest {algorithm}"),
         }
