@@ -25,11 +25,14 @@ mod journey;
 
 mod knock;
 
+mod survey;
+
 mod walk;
 
 pub use journey::SignedIn;
 pub use knock::Challenged;
 use knock::Knock;
+pub use survey::{Survey, Visit, Visited};
 use walk::Walk;
 
 /// Finds servers and knocks at their doors. Cloning is cheap, and one client serves many tasks.

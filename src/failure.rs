@@ -82,32 +82,12 @@ impl SignInFailure {
 
     /// Whose fault it is, as far as a client can tell.
     pub fn fault(&self) -> Fault {
-        use SignInFailureKind as Kind;
-        match &*self.kind {
-            Kind::NoServer { cause, .. } => cause.fault(),
-            Kind::NoRandom(_) => Fault::Machine,
-            Kind::Redirected(..) | Kind::Refused(..) | Kind::Unauthenticated(_) => Fault::Server,
-            Kind::SignIn(_, error) => error.fault(),
-            Kind::Unwritable(_) => Fault::Input,
-        }
+        self.kind.fault()
     }
 
     /// What to do about it, in a sentence.
     pub fn advice(&self) -> &'static str {
-        use SignInFailureKind as Kind;
-        match &*self.kind {
-            Kind::NoServer { cause, .. } => cause.advice(),
-            Kind::NoRandom(_) => "see to the random number source of this machine",
-            Kind::Redirected(..) => {
-                "this server redirects before it authenticates: ask its administrator"
-            }
-            Kind::Refused(..) => "ask the server's administrator, with the server's answer in hand",
-            Kind::SignIn(_, error) => error.advice(),
-            Kind::Unauthenticated(_) => {
-                "have the server authenticate its users, or allow unauthenticated servers"
-            }
-            Kind::Unwritable(_) => "correct the setting",
-        }
+        self.kind.advice()
     }
 
     /// How long the servers asked to be left alone, at the longest.
@@ -136,6 +116,59 @@ impl SignInFailure {
 }
 
 impl SignInFailureKind {
+    /// Its name, as the page of failures has it: `certificate`, `unknown user`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::NoServer { cause, .. } => cause.name(),
+            Self::NoRandom(_) => "no random bytes",
+            Self::Redirected(..) => "redirected at once",
+            Self::Refused(..) => "refused at once",
+            Self::SignIn(_, error) => error.name(),
+            Self::Unauthenticated(_) => "unauthenticated at once",
+            Self::Unwritable(_) => "unwritable",
+        }
+    }
+
+    /// The server it is about, where it is about one that was tried.
+    pub fn endpoint(&self) -> Option<&Endpoint> {
+        match self {
+            Self::NoServer { cause, .. } => cause.endpoint(),
+            Self::Redirected(endpoint, _)
+            | Self::Refused(endpoint, _)
+            | Self::SignIn(endpoint, _)
+            | Self::Unauthenticated(endpoint) => Some(endpoint),
+            Self::NoRandom(_) | Self::Unwritable(_) => None,
+        }
+    }
+
+    /// Whose fault it is, as far as a client can tell.
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::NoServer { cause, .. } => cause.fault(),
+            Self::NoRandom(_) => Fault::Machine,
+            Self::Redirected(..) | Self::Refused(..) | Self::Unauthenticated(_) => Fault::Server,
+            Self::SignIn(_, error) => error.fault(),
+            Self::Unwritable(_) => Fault::Input,
+        }
+    }
+
+    /// What to do about it, in a sentence.
+    pub fn advice(&self) -> &'static str {
+        match self {
+            Self::NoServer { cause, .. } => cause.advice(),
+            Self::NoRandom(_) => "see to the random number source of this machine",
+            Self::Redirected(..) => {
+                "this server redirects before it authenticates: ask its administrator"
+            }
+            Self::Refused(..) => "ask the server's administrator, with the server's answer in hand",
+            Self::SignIn(_, error) => error.advice(),
+            Self::Unauthenticated(_) => {
+                "have the server authenticate its users, or allow unauthenticated servers"
+            }
+            Self::Unwritable(_) => "correct the setting",
+        }
+    }
+
     /// Whether another server may do better.
     pub(crate) fn may_be_mended(&self) -> bool {
         match self {

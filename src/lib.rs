@@ -45,6 +45,7 @@
 //! | `hickory`, `rustls`, `ring`, `aws-lc-rs`, `platform-verifier` | the parts of `net` |
 //! | `serde` | traces serialise |
 //! | `lab` | a whole Communicator deployment on loopback |
+//! | `cli` | the tool `sip-signin` |
 #![cfg_attr(
     not(test),
     warn(
@@ -116,14 +117,14 @@ pub use address::{AddressError, AddressErrorKind, SipAddress};
 #[cfg(feature = "driver")]
 pub use channel::{Channel, ChannelError};
 #[cfg(feature = "driver")]
-pub use client::{Challenged, Client, ClientBuilder, SignedIn};
+pub use client::{Challenged, Client, ClientBuilder, SignedIn, Survey, Visit, Visited};
 #[cfg(feature = "driver")]
 pub use credentials::{CredentialSource, FixedCredentials, NoCredentials};
 #[cfg(feature = "driver")]
 pub use failure::{SignInFailure, SignInFailureKind};
 pub use name::{Host, HostName, NameError, NameErrorKind, SrvName};
 pub use now::Now;
-pub use policy::{HostNamePolicy, NameRule, Origin, Refusal, TrustedHost};
+pub use policy::{HostNamePolicy, NameRule, Origin, Refusal, Tie, TrustedHost};
 pub use random::{Random, RandomError};
 #[cfg(feature = "driver")]
 pub use resolver::Resolver;

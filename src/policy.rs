@@ -93,12 +93,58 @@ impl NameRule {
     /// # Errors
     /// [`Refusal`] when the host is not tied to `domain` and below no trusted domain.
     pub fn admit(&self, host: &HostName, domain: &HostName) -> Result<TrustedHost, Refusal> {
-        let below = |trusted: &HostName| HostNamePolicy::AnySubdomain.admits(host, trusted);
-        if self.policy.admits(host, domain) || self.trusted.iter().any(below) {
-            let host = Host::Name(host.clone());
-            return Ok(TrustedHost { host, origin: Origin::Rule });
+        self.tie(host, domain)?;
+        Ok(TrustedHost { host: Host::Name(host.clone()), origin: Origin::Rule })
+    }
+
+    /// Why a host that DNS named is admitted, or why not.
+    ///
+    /// ```
+    /// use sip_signin::{HostName, HostNamePolicy, NameRule};
+    /// let (host, domain) = (HostName::parse("ap.contoso.com")?, HostName::parse("contoso.com")?);
+    /// let tie = NameRule::new(HostNamePolicy::Relaxed).tie(&host, &domain).unwrap();
+    /// assert_eq!(tie.to_string(), "it stands one label in front of contoso.com");
+    /// # Ok::<(), sip_signin::NameError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Refusal`] when the host is not tied to `domain` and below no trusted domain.
+    pub fn tie(&self, host: &HostName, domain: &HostName) -> Result<Tie, Refusal> {
+        if self.policy.admits(host, domain) {
+            return Ok(match host.labels_below(domain) {
+                None => Tie::Itself(domain.clone()),
+                Some(labels) => Tie::Below(domain.clone(), labels.split('.').count()),
+            });
         }
-        Err(Refusal { host: host.clone(), domain: domain.clone(), rule: self.clone() })
+        let below = |trusted: &&HostName| HostNamePolicy::AnySubdomain.admits(host, trusted);
+        let trusted = self.trusted.iter().find(below).cloned();
+        let refusal = || Refusal { host: host.clone(), domain: domain.clone(), rule: self.clone() };
+        trusted.map(Tie::Trusted).ok_or_else(refusal)
+    }
+}
+
+/// What ties an admitted host to the user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Tie {
+    /// This many labels stand in front of the user's domain.
+    Below(HostName, usize),
+    /// It is the user's domain.
+    Itself(HostName),
+    /// It is this trusted domain, or below it.
+    Trusted(HostName),
+}
+
+impl fmt::Display for Tie {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Below(domain, 1) => write!(f, "it stands one label in front of {domain}"),
+            Self::Below(domain, count) => {
+                write!(f, "it stands {count} labels in front of {domain}")
+            }
+            Self::Itself(domain) => write!(f, "it is {domain} itself"),
+            Self::Trusted(domain) => write!(f, "it belongs to the trusted domain {domain}"),
+        }
     }
 }
 
@@ -285,6 +331,21 @@ mod tests {
         ] {
             assert_eq!(rule.admit(&name(host), &domain).is_ok(), admitted, "{host}");
         }
+    }
+
+    #[test]
+    fn an_admission_says_what_ties_the_host_to_the_user() {
+        let rule = NameRule::new(AnySubdomain).trusting([name("lync.com")]);
+        for (host, tie) in [
+            ("contoso.com", "it is contoso.com itself"),
+            ("sip.contoso.com", "it stands one label in front of contoso.com"),
+            ("a.b.contoso.com", "it stands 2 labels in front of contoso.com"),
+            ("sipdir.online.lync.com", "it belongs to the trusted domain lync.com"),
+        ] {
+            let found = rule.tie(&name(host), &name("contoso.com")).unwrap();
+            assert_eq!(found.to_string(), tie);
+        }
+        assert!(rule.tie(&name("contoso.net"), &name("contoso.com")).is_err());
     }
 
     #[test]

@@ -8,6 +8,7 @@ use super::Client;
 use crate::channel::{Channel, ChannelError};
 use crate::discovery::{Endpoint, Trace};
 use crate::failure::SignInFailureKind;
+use crate::sign_in::SignInError;
 use crate::sip::{Answer, Message, Register, Remedy, Response, ServerRefusal};
 use crate::text::WireText;
 use crate::transport::Connection;
@@ -27,7 +28,7 @@ impl Client {
         let mut channel = Channel::new(connection);
         let exchange =
             timeout(settings.rules.answer_within, exchange(&mut channel, &register)).await;
-        let response = exchange.unwrap_or_else(|_| Err(Knock::next("no answer in time")))?;
+        let response = exchange.unwrap_or(Err(SignInError::NoAnswer))?;
         let kind = match Answer::to_first_register(&response) {
             Answer::Refused(refusal) if refusal.remedy == Remedy::AnotherServer => {
                 return Err(Knock::Next(WireText::printed(&refusal), Some(Box::new(refusal))));
@@ -83,14 +84,8 @@ pub(super) enum Knock {
     Final(Box<SignInFailureKind>),
 }
 
-impl Knock {
-    fn next(why: &str) -> Self {
-        Self::Next(why.into(), None)
-    }
-}
-
-impl From<ChannelError> for Knock {
-    fn from(error: ChannelError) -> Self {
+impl From<SignInError> for Knock {
+    fn from(error: SignInError) -> Self {
         Self::Next(WireText::printed(&error), None)
     }
 }
@@ -102,15 +97,19 @@ impl From<Box<SignInFailureKind>> for Knock {
 }
 
 /// Sends `register` and reads until its final answer.
-async fn exchange(channel: &mut Channel, register: &Register) -> Result<Response, Knock> {
-    channel.send(&register.write()).await?;
+pub(super) async fn exchange(
+    channel: &mut Channel,
+    register: &Register,
+) -> Result<Response, SignInError> {
+    let lost = |error: ChannelError| SignInError::Lost(WireText::printed(&error));
+    channel.send(&register.write()).await.map_err(lost)?;
     for _ in 0..=Client::PASSED_OVER_LIMIT {
-        if let Message::Response(response) = channel.receive().await?
+        if let Message::Response(response) = channel.receive().await.map_err(lost)?
             && response.answers(register)
             && response.status() >= 200
         {
             return Ok(response);
         }
     }
-    Err(Knock::next("garbage: nothing but other messages"))
+    Err(SignInError::Garbage("nothing but other messages".into()))
 }

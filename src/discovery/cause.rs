@@ -11,6 +11,20 @@ use crate::policy::{Origin, Refusal, TrustedHost};
 use crate::text::WireText;
 
 impl Trace {
+    /// Every reason why something was not connected to, each once, in the order they came up. What a
+    /// search does not depend on is among them: it may have found its server all the same.
+    pub fn causes(&self) -> Vec<Cause> {
+        let (mut causes, mut adopted) = (Vec::new(), None);
+        for event in self.events() {
+            if let Entry::Connected(endpoint, _) = &event.entry {
+                adopted = Some(endpoint);
+            }
+            let cause = Cause::of(&event.entry, adopted);
+            causes.extend(cause.filter(|cause| !causes.contains(cause)));
+        }
+        causes
+    }
+
     /// The most telling reason why nothing was connected to: the first of the highest rank.
     pub fn cause(&self) -> Cause {
         let mut cause = Cause::NoRecords(self.address().domain().clone());
@@ -68,15 +82,8 @@ pub enum Cause {
 
 impl Cause {
     fn of(entry: &Entry, adopted: Option<&Endpoint>) -> Option<Self> {
-        use ConnectFailure::{Certificate, Handshake, Other, PeerTooOld};
         Some(match entry {
-            Entry::ConnectEnded(endpoint, _, Err(failure)) => match failure {
-                Certificate(fault) => Self::Certificate(endpoint.clone(), fault.clone()),
-                Handshake(_) | PeerTooOld | Other(_) => {
-                    Self::Tls(endpoint.clone(), failure.clone())
-                }
-                _ => Self::Unreachable(endpoint.clone(), failure.clone()),
-            },
+            Entry::ConnectEnded(endpoint, _, Err(failure)) => Self::of_connect(endpoint, failure),
             Entry::Useless(why) | Entry::FinalAnswer(why) => {
                 Self::Answer(adopted?.clone(), why.clone())
             }
@@ -111,6 +118,43 @@ impl Cause {
             },
             _ => return None,
         })
+    }
+
+    /// What the failure of a connect means.
+    pub(crate) fn of_connect(endpoint: &Endpoint, failure: &ConnectFailure) -> Self {
+        use ConnectFailure::{Certificate, Handshake, Other, PeerTooOld};
+        match failure {
+            Certificate(fault) => Self::Certificate(endpoint.clone(), fault.clone()),
+            Handshake(_) | PeerTooOld | Other(_) => Self::Tls(endpoint.clone(), failure.clone()),
+            _ => Self::Unreachable(endpoint.clone(), failure.clone()),
+        }
+    }
+
+    /// Its name, as the page of failures has it: `certificate`, `name refused`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Answer(..) => "answer",
+            Self::Certificate(..) => "certificate",
+            Self::Invalid(..) => "invalid",
+            Self::LookupFailed(..) => "lookup failed",
+            Self::NoRecords(_) => "no records",
+            Self::NotOffered(_) => "not offered",
+            Self::Refused(_) => "name refused",
+            Self::Tls(..) => "tls",
+            Self::Unreachable(..) => "unreachable",
+            Self::Unresolvable(_) => "unresolvable",
+        }
+    }
+
+    /// The server it is about, where it is about one that was tried.
+    pub fn endpoint(&self) -> Option<&Endpoint> {
+        match self {
+            Self::Answer(endpoint, _)
+            | Self::Certificate(endpoint, _)
+            | Self::Tls(endpoint, _)
+            | Self::Unreachable(endpoint, _) => Some(endpoint),
+            _ => None,
+        }
     }
 
     /// Its place in the ranking; 0 is the most telling.

@@ -106,6 +106,14 @@ impl Search {
     }
 }
 
+impl Search {
+    /// The same at another pace.
+    #[must_use]
+    pub fn with_pace(&self, pace: Pace) -> Self {
+        Self { pace, ..self.clone() }
+    }
+}
+
 impl Default for Search {
     fn default() -> Self {
         Self {

@@ -34,23 +34,11 @@ fn refusal(status: u16, reason: &str, number: u32, why: &str) -> ServerRefusal {
     ServerRefusal::read(&response, Remedy::None)
 }
 
-fn causes() -> Vec<(&'static str, Cause)> {
+fn causes() -> Vec<Cause> {
     let host = || TrustedHost::built("sip", &domain()).unwrap();
     let srv = SrvName::new("_sip._tls".to_owned(), &domain()).unwrap();
     let other = HostName::parse("sip.example.net").unwrap();
     let refused = NameRule::default().admit(&other, &domain()).unwrap_err();
-    let name = |cause: &Cause| match cause {
-        Cause::Answer(..) => "answer",
-        Cause::Certificate(..) => "certificate",
-        Cause::Invalid(..) => "invalid",
-        Cause::LookupFailed(..) => "lookup failed",
-        Cause::NoRecords(_) => "no records",
-        Cause::NotOffered(_) => "not offered",
-        Cause::Refused(_) => "name refused",
-        Cause::Tls(..) => "tls",
-        Cause::Unreachable(..) => "unreachable",
-        Cause::Unresolvable(_) => "unresolvable",
-    };
     [
         Cause::Certificate(endpoint(), CertificateFault::Expired),
         Cause::Tls(endpoint(), ConnectFailure::PeerTooOld),
@@ -63,33 +51,11 @@ fn causes() -> Vec<(&'static str, Cause)> {
         Cause::NotOffered(srv.clone()),
         Cause::NoRecords(domain()),
     ]
-    .map(|cause| (name(&cause), cause))
     .into()
 }
 
-fn errors() -> Vec<(&'static str, SignInError)> {
+fn errors() -> Vec<SignInError> {
     use SignInError as E;
-    let name = |error: &SignInError| match error {
-        E::AddressMismatch(_) => "address mismatch",
-        E::ClockSkew(_) => "clock skew",
-        E::CredentialsNeeded => "credentials needed",
-        E::Garbage(_) => "garbage",
-        E::Lost(_) => "lost",
-        E::NoAnswer => "no answer",
-        E::NoCommonScheme { .. } => "no common scheme",
-        E::Overloaded(_) => "overloaded",
-        E::RedirectLoop => "redirect loop",
-        E::RedirectRefused(_) => "redirect refused",
-        E::Refused(_) => "refused",
-        E::Rejected(_) => "rejected",
-        E::RemoteAccessDenied(_) => "remote access denied",
-        E::SignatureAbsent => "signature absent",
-        E::SignatureWrong(_) => "signature wrong",
-        E::Unauthenticated => "unauthenticated",
-        E::Unavailable(_) => "unavailable",
-        E::UnknownUser(_) => "unknown user",
-        E::VersionBlocked(_) => "version blocked",
-    };
     let weak = "the server offers less than this client accepts".into();
     [
         E::CredentialsNeeded,
@@ -115,29 +81,26 @@ fn errors() -> Vec<(&'static str, SignInError)> {
         E::Lost("closed by the server".into()),
         E::Garbage("no challenge that can be read".into()),
     ]
-    .map(|error| (name(&error), error))
     .into()
 }
 
-fn kinds() -> Vec<(&'static str, SignInFailureKind)> {
+fn kinds() -> Vec<SignInFailureKind> {
     use SignInFailureKind as Kind;
     let mut kinds = Vec::new();
-    for (name, cause) in causes() {
-        kinds.push((name, Kind::NoServer { cause, refusals: Vec::new() }));
+    for cause in causes() {
+        kinds.push(Kind::NoServer { cause, refusals: Vec::new() });
     }
-    for (name, error) in errors() {
-        kinds.push((name, Kind::SignIn(endpoint(), error)));
+    for error in errors() {
+        kinds.push(Kind::SignIn(endpoint(), error));
     }
     let part = RegisterPart::UserAgent;
-    for (name, kind) in [
-        ("no random bytes", Kind::NoRandom(RandomError)),
-        ("unwritable", Kind::Unwritable(RegisterError { part, text: "\u{7}".into() })),
-        ("redirected at once", Kind::Redirected(endpoint(), vec![contact()])),
-        ("refused at once", Kind::Refused(endpoint(), refusal(403, "Forbidden", 4003, "No"))),
-        ("unauthenticated at once", Kind::Unauthenticated(endpoint())),
-    ] {
-        kinds.push((name, kind));
-    }
+    kinds.extend([
+        Kind::NoRandom(RandomError),
+        Kind::Unwritable(RegisterError { part, text: "\u{7}".into() }),
+        Kind::Redirected(endpoint(), vec![contact()]),
+        Kind::Refused(endpoint(), refusal(403, "Forbidden", 4003, "No")),
+        Kind::Unauthenticated(endpoint()),
+    ]);
     kinds
 }
 
@@ -157,8 +120,9 @@ fn the_page_of_failures_is_the_code() {
     rows.remove(0);
     let expected: Vec<String> = kinds()
         .into_iter()
-        .map(|(name, kind)| {
+        .map(|kind| {
             let failure = failure(kind);
+            let name = failure.kind().name();
             let (fault, advice, retry) = (failure.fault(), failure.advice(), failure.retry());
             format!("| {name} | {} | {fault} | {advice} | {retry} |", failure.kind())
         })
@@ -168,7 +132,8 @@ fn the_page_of_failures_is_the_code() {
 
 #[test]
 fn whatever_fails_names_fault_kind_and_advice_in_one_line() {
-    for (name, kind) in kinds() {
+    for kind in kinds() {
+        let name = kind.name();
         let shown = failure(kind.clone()).to_string();
         assert!(shown.contains(&kind.to_string()) && !shown.contains('\n'), "{name}: {shown}");
     }

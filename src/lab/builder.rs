@@ -35,6 +35,7 @@ pub struct LabBuilder {
     dns_delay: Option<Duration>,
     date: Option<SystemTime>,
     accounts: Vec<(String, Password, String)>,
+    listening: Option<SocketAddr>,
 }
 
 /// On which side of the firewall a server is published.
@@ -67,6 +68,7 @@ impl LabBuilder {
             dns_delay: None,
             date: None,
             accounts: Vec::new(),
+            listening: None,
         }
     }
 
@@ -158,6 +160,21 @@ impl LabBuilder {
         Self { first_fault: Some(fault.into()), ..self }
     }
 
+    /// Listens where it is published, so that other programs find it by DNS alone: the DNS server at
+    /// `dns`, each server at its own address and port, or at the address of the DNS server where it
+    /// has none. The addresses must be this machine's; those of black holes and refused servers are
+    /// nobody's.
+    ///
+    /// ```
+    /// use sip_signin::lab::{Lab, Server};
+    /// let lab = Lab::builder()
+    ///     .internal(Server::tls("pool01.contoso.com").port(5061))
+    ///     .listening(([127, 0, 0, 1], 5353).into());
+    /// ```
+    pub fn listening(self, dns: SocketAddr) -> Self {
+        Self { listening: Some(dns), ..self }
+    }
+
     /// What the servers' `Date` says; the time of each answer where it is not said.
     pub fn date(self, date: SystemTime) -> Self {
         Self { date: Some(date), ..self }
@@ -221,7 +238,8 @@ impl LabBuilder {
                     Some(Fault::Tcp(TcpFault::BlackHole)) => None,
                     Some(Fault::Tcp(TcpFault::Refused)) => Some(routes.closed),
                     _ => {
-                        let listener = TcpListener::bind(LOOPBACK).await?;
+                        let at = if self.listening.is_some() { published } else { LOOPBACK };
+                        let listener = TcpListener::bind(at).await?;
                         let real = listener.local_addr()?;
                         tasks.spawn(site.run(listener));
                         Some(real)
@@ -232,7 +250,13 @@ impl LabBuilder {
                 }
             }
         }
-        let (udp, tcp) = same_port().await?;
+        let (udp, tcp) = match self.listening {
+            Some(dns) => {
+                let tcp = TcpListener::bind(dns).await?;
+                (UdpSocket::bind(tcp.local_addr()?).await?, tcp)
+            }
+            None => same_port().await?,
+        };
         let (dns, questions) = (udp.local_addr()?, zone.asked.clone());
         let (alive, dns_gone) = mpsc::channel(1);
         zone.alive = Some(alive);
@@ -283,7 +307,8 @@ impl LabBuilder {
         for (server, _) in self.servers.iter_mut().filter(|(s, _)| s.addresses.is_empty()) {
             let addresses = of_host.entry(server.host.to_ascii_lowercase()).or_default();
             if addresses.is_empty() {
-                addresses.insert(free.next().ok_or(LabError::TooManyHosts)?);
+                let own = self.listening.map(|dns| dns.ip()).or_else(|| free.next());
+                addresses.insert(own.ok_or(LabError::TooManyHosts)?);
             }
             server.addresses.extend(&*addresses);
         }

@@ -188,11 +188,10 @@ impl SignIn {
             }
             _ => Protection::Absent,
         };
-        let error = SignInError::of(response);
+        if let Some(error) = SignInError::of_answer(response) {
+            return self.fail(error);
+        }
         match answer {
-            _ if matches!(error, SignInError::ClockSkew(_)) && response.status() >= 400 => {
-                self.fail(error);
-            }
             Answer::Challenged { by, challenges, unread } => {
                 let unread = unread.into_iter().map(|error| Attempt {
                     scheme: error.scheme.clone(),
@@ -208,11 +207,8 @@ impl SignIn {
                 self.next = Next::Say(Step::Redirected { contacts, protection });
             }
             Answer::Unauthenticated => self.welcome(response, protection),
-            Answer::Provisional | Answer::Refused(_) => self.fail(match response.status() {
-                300..=399 => SignInError::Garbage("a redirect to nowhere".into()),
-                _ if challenged => SignInError::Garbage("no challenge that can be read".into()),
-                _ => error,
-            }),
+            // Not final, which never comes this far; and no, which was dealt with.
+            Answer::Provisional | Answer::Refused(_) => {}
         }
     }
 

@@ -66,6 +66,11 @@ impl Mechanisms {
         self
     }
 
+    /// Whether one of these may answer one of `challenges` over `protocol`.
+    pub fn answer_any(&self, challenges: &[Challenge], protocol: Protocol) -> bool {
+        self.over(protocol).any(|(_, method)| challenges.iter().any(|c| method.answers(c)))
+    }
+
     pub(super) fn get(&self, at: usize) -> Option<&Method> {
         self.0.get(at)
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::redirect::RedirectObjection;
 use crate::discovery::Fault;
-use crate::sip::{Contact, Remedy, Response, Scheme, ServerRefusal};
+use crate::sip::{Answer, Contact, Remedy, Response, Scheme, ServerRefusal};
 use crate::text::WireText;
 
 /// Why one server did not let us in.
@@ -124,8 +124,34 @@ impl fmt::Display for Retry {
 }
 
 impl SignInError {
+    /// What the final answer to a REGISTER says, where it is a no. `None` when it is not final, lets
+    /// us in, sends us elsewhere, or asks for a proof in a way that can be read.
+    ///
+    /// ```
+    /// use sip_signin::sign_in::SignInError;
+    /// use sip_signin::sip::Message;
+    /// let bytes = "SIP/2.0 403 Forbidden\r\nms-diagnostics: 4003;reason=\"x\"\r\nl: 0\r\n\r\n";
+    /// let Message::Response(response) = Message::parse(bytes.into())? else { panic!("a response") };
+    /// let error = SignInError::of_answer(&response).unwrap();
+    /// assert_eq!(error.advice(), "sign in from inside, or have remote access enabled for the user");
+    /// # Ok::<(), sip_signin::sip::FramingError>(())
+    /// ```
+    pub fn of_answer(response: &Response) -> Option<Self> {
+        let error = Self::of(response);
+        let skewed = matches!(error, Self::ClockSkew(_)) && response.status() >= 400;
+        match Answer::to_first_register(response) {
+            _ if skewed => Some(error),
+            Answer::Refused(_) => Some(match response.status() {
+                300..=399 => Self::Garbage("a redirect to nowhere".into()),
+                401 | 407 => Self::Garbage("no challenge that can be read".into()),
+                _ => error,
+            }),
+            _ => None,
+        }
+    }
+
     /// What a final answer says that neither lets us in, nor challenges, nor redirects.
-    pub(super) fn of(response: &Response) -> Self {
+    fn of(response: &Response) -> Self {
         let remedy = match response.status() {
             500 | 503 | 504 => Remedy::AnotherServer,
             _ => Remedy::None,
@@ -141,6 +167,31 @@ impl SignInError {
             (_, Some(17002 | 17003)) => Self::VersionBlocked(refusal),
             (_, Some(1003 | 4005 | 4006)) | (404, _) => Self::UnknownUser(refusal),
             _ => Self::Refused(refusal),
+        }
+    }
+
+    /// Its name, as the page of failures has it: `rejected`, `unknown user`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::AddressMismatch(_) => "address mismatch",
+            Self::ClockSkew(_) => "clock skew",
+            Self::CredentialsNeeded => "credentials needed",
+            Self::Garbage(_) => "garbage",
+            Self::Lost(_) => "lost",
+            Self::NoAnswer => "no answer",
+            Self::NoCommonScheme { .. } => "no common scheme",
+            Self::Overloaded(_) => "overloaded",
+            Self::RedirectLoop => "redirect loop",
+            Self::RedirectRefused(_) => "redirect refused",
+            Self::Refused(_) => "refused",
+            Self::Rejected(_) => "rejected",
+            Self::RemoteAccessDenied(_) => "remote access denied",
+            Self::SignatureAbsent => "signature absent",
+            Self::SignatureWrong(_) => "signature wrong",
+            Self::Unauthenticated => "unauthenticated",
+            Self::Unavailable(_) => "unavailable",
+            Self::UnknownUser(_) => "unknown user",
+            Self::VersionBlocked(_) => "version blocked",
         }
     }
 

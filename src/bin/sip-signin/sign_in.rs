@@ -1,0 +1,145 @@
+//! `sign-in`: the real thing.
+
+use std::io::{IsTerminal, Write};
+
+use async_trait::async_trait;
+use clap::Args;
+use sip_signin::auth::{Account, Credentials, DigestAlgorithm, Ntlm};
+use sip_signin::sign_in::{AskReason, CredentialRequest, Mechanisms};
+use sip_signin::{CredentialSource, SipAddress};
+
+use crate::complaint::{Complaint, End, Outcome};
+use crate::doors::Doors;
+use crate::report::{Report, tell_failure, tell_signed_in};
+use crate::screen::{self, Page};
+use crate::settings::SearchOptions;
+use crate::watch::{Awaited, live};
+
+/// Sign in with an address, for real, and tell who, where and until when.
+///
+/// The password is asked for on the terminal, after the server's challenge, and is not shown. Where
+/// standard input is no terminal, its first line is the password.
+///
+/// Ends with 0 if the user is signed in, else with 1. The registration is not refreshed: it ends with
+/// the connection.
+#[derive(Args, Debug)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "Examples:
+  sip-signin sign-in jeremy@contoso.com
+  sip-signin sign-in jeremy@contoso.com --user 'CONTOSO\\jeremy' --mechanism ntlm
+  sip-signin sign-in jeremy@contoso.com < password.txt"
+)]
+pub struct Options {
+    /// The sign-in address, sip:user@domain or user@domain
+    #[arg(value_name = "ADDRESS")]
+    address: SipAddress,
+    /// The account, DOMAIN\user or user@domain [default: the address without sip:]
+    #[arg(long, value_name = "ACCOUNT")]
+    user: Option<Account>,
+    /// Which proof to give, and no other (may be given several times, the best first)
+    #[arg(long, value_name = "NAME", value_parser = ["ntlm", "digest"])]
+    mechanism: Vec<String>,
+    #[command(flatten)]
+    search: SearchOptions,
+}
+
+pub fn run(options: &Options, json: bool) -> Outcome {
+    let settings = options.search.settings()?;
+    let address = &options.address;
+    let account = match &options.user {
+        Some(account) => account.clone(),
+        None => format!("{}@{}", address.user(), address.domain()).parse().map_err(|error| {
+            Complaint::input(format!("{error}"), "name the account with --user")
+        })?,
+    };
+    let awaited = Awaited::default();
+    let doors = Doors::of(&settings, &awaited)?;
+    let mut client = doors.client(&settings);
+    if !options.mechanism.is_empty() {
+        client = client.mechanisms(mechanisms(&options.mechanism));
+    }
+    let prompt = Prompt { account };
+    let outcome = live(&awaited, async {
+        let _mark = awaited.mark("the sign-in");
+        match client.build().sign_in(address, &prompt).await {
+            Ok(signed_in) => {
+                let mut page = Page::new();
+                tell_signed_in(&mut page, address, &signed_in);
+                show(&Report::signed_in(address, &signed_in), page, json)?;
+                Ok(End::Yes)
+            }
+            Err(failure) => {
+                let mut page = Page::new();
+                tell_failure(&mut page, address, &failure);
+                show(&Report::failed(address, "sign-in", &failure), page, json)?;
+                Ok(End::No)
+            }
+        }
+    });
+    if let Ok(End::Interrupted(_)) = outcome {
+        show_again();
+    }
+    outcome
+}
+
+fn show(report: &Report, page: Page, json: bool) -> std::io::Result<()> {
+    if json { screen::show_json(report) } else { page.show() }
+}
+
+fn mechanisms(names: &[String]) -> Mechanisms {
+    names.iter().fold(Mechanisms::none(), |mechanisms, name| match name.as_str() {
+        "digest" => {
+            mechanisms.then_digest(DigestAlgorithm::Sha256).then_digest(DigestAlgorithm::Md5)
+        }
+        _ => mechanisms.then(Ntlm::new()),
+    })
+}
+
+/// Asks on the terminal.
+struct Prompt {
+    account: Account,
+}
+
+#[async_trait]
+impl CredentialSource for Prompt {
+    async fn credentials(&self, request: &CredentialRequest) -> Option<Credentials> {
+        let terminal = std::io::stdin().is_terminal();
+        if request.reason == AskReason::Rejected && !terminal {
+            return None;
+        }
+        let rejected = match request.reason {
+            AskReason::Rejected => "not accepted; once more, ",
+            _ => "",
+        };
+        let question = format!(
+            "{}: {rejected}password of {} ({}): ",
+            request.endpoint,
+            self.account.typed(),
+            request.scheme
+        );
+        // Reading blocks, and Ctrl-C must not wait for it.
+        #[expect(clippy::disallowed_methods, reason = "a prompt blocks; the tool ends without it")]
+        let typed = tokio::task::spawn_blocking(move || {
+            if terminal { rpassword::prompt_password(question) } else { first_line() }
+        });
+        let password = typed.await.ok()?.ok().filter(|password| !password.is_empty())?;
+        Some(Credentials::new(self.account.clone(), password))
+    }
+}
+
+fn first_line() -> std::io::Result<String> {
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line)?;
+    line.truncate(line.trim_end_matches(['\r', '\n']).len());
+    Ok(line)
+}
+
+/// A prompt that was interrupted leaves a terminal that shows nothing of what is typed.
+fn show_again() {
+    if std::io::stdin().is_terminal() {
+        // Where there is no such program, the shell does it.
+        let _ = std::process::Command::new("stty").arg("echo").status();
+        let _ = writeln!(std::io::stderr());
+    }
+}

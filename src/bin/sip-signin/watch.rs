@@ -1,0 +1,157 @@
+//! What is under way: for the line on a terminal while something is awaited, and for Ctrl-C.
+
+use std::io::{self, IsTerminal, Write};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sip_signin::discovery::{Answer, ConnectFailure, Endpoint, Family, LookupFailure, SrvAnswer};
+use sip_signin::{Connection, HostName, Resolver, SrvName, Transport};
+
+use crate::complaint::{Complaint, End, Outcome};
+
+/// Nothing is said of what takes no longer than that.
+const PATIENCE: Duration = Duration::from_millis(700);
+const TICK: Duration = Duration::from_millis(200);
+
+/// What is awaited right now, in the order in which it began.
+#[derive(Clone, Debug, Default)]
+pub struct Awaited(Arc<Mutex<Vec<(usize, String)>>>);
+
+impl Awaited {
+    /// Notes that `what` is awaited, until the mark is dropped.
+    pub fn mark(&self, what: impl Into<String>) -> Mark {
+        let mut list = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = list.last().map_or(0, |(number, _)| number.wrapping_add(1));
+        list.push((number, what.into()));
+        Mark { awaited: self.clone(), number }
+    }
+
+    /// All of it, in a line.
+    fn line(&self) -> Option<String> {
+        let list = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let whats: Vec<&str> = list.iter().map(|(_, what)| what.as_str()).collect();
+        (!whats.is_empty()).then(|| whats.join(", "))
+    }
+}
+
+/// Something is awaited as long as this lives.
+#[derive(Debug)]
+pub struct Mark {
+    awaited: Awaited,
+    number: usize,
+}
+
+impl Drop for Mark {
+    fn drop(&mut self) {
+        let mut list = self.awaited.0.lock().unwrap_or_else(PoisonError::into_inner);
+        list.retain(|(number, _)| *number != self.number);
+    }
+}
+
+/// A door that notes what it is asked.
+#[derive(Clone)]
+pub struct Watched<D: ?Sized> {
+    pub door: Arc<D>,
+    pub awaited: Awaited,
+}
+
+#[async_trait]
+impl Resolver for Watched<dyn Resolver> {
+    async fn srv(&self, name: &SrvName) -> Result<Answer<SrvAnswer>, LookupFailure> {
+        let _mark = self.awaited.mark(format!("srv {name}"));
+        self.door.srv(name).await
+    }
+
+    async fn addresses(
+        &self,
+        host: &HostName,
+        family: Family,
+    ) -> Result<Answer<Vec<IpAddr>>, LookupFailure> {
+        let _mark = self.awaited.mark(format!("{family} {host}"));
+        self.door.addresses(host, family).await
+    }
+}
+
+#[async_trait]
+impl Transport for Watched<dyn Transport> {
+    async fn connect(
+        &self,
+        endpoint: &Endpoint,
+        address: SocketAddr,
+    ) -> Result<Box<dyn Connection>, ConnectFailure> {
+        let _mark = self.awaited.mark(format!("connect {endpoint} {}", address.ip()));
+        self.door.connect(endpoint, address).await
+    }
+}
+
+/// Runs what waits for the network; Ctrl-C ends it at once.
+pub fn live(awaited: &Awaited, task: impl Future<Output = Outcome>) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| {
+        Complaint::machine(format!("no runtime: {error}"), "see to the limits of this machine")
+    })?;
+    let outcome = runtime.block_on(async {
+        tokio::select! {
+            biased;
+            _ = tokio::signal::ctrl_c() => Ok(End::Interrupted(awaited.line())),
+            outcome = task => outcome,
+            never = progress(awaited) => match never {},
+        }
+    });
+    // A prompt that nobody answers must not keep the process.
+    runtime.shutdown_background();
+    outcome
+}
+
+enum Never {}
+
+/// Says on a terminal what is awaited, as long as that takes.
+async fn progress(awaited: &Awaited) -> Never {
+    let shown = io::stderr().is_terminal();
+    let mut waited = Duration::ZERO;
+    let mut said = Erased(false);
+    loop {
+        tokio::time::sleep(TICK).await;
+        match awaited.line().filter(|_| shown) {
+            Some(line) => {
+                waited = waited.saturating_add(TICK);
+                if waited >= PATIENCE {
+                    said.say(&format!("waiting {} s: {line}", waited.as_secs()));
+                }
+            }
+            None => {
+                waited = Duration::ZERO;
+                said.erase();
+            }
+        }
+    }
+}
+
+/// The line on the terminal; it goes when this is dropped.
+struct Erased(bool);
+
+impl Erased {
+    fn say(&mut self, line: &str) {
+        let width = terminal_size::terminal_size().map_or(80, |(width, _)| usize::from(width.0));
+        let line: String = line.chars().take(width.saturating_sub(1)).collect();
+        self.0 = true;
+        // A line that cannot be written is not missed.
+        let _ = write!(io::stderr(), "\r\x1b[K{line}");
+        let _ = io::stderr().flush();
+    }
+
+    fn erase(&mut self) {
+        if std::mem::take(&mut self.0) {
+            let _ = write!(io::stderr(), "\r\x1b[K");
+            let _ = io::stderr().flush();
+        }
+    }
+}
+
+impl Drop for Erased {
+    fn drop(&mut self) {
+        self.erase();
+    }
+}
