@@ -15,13 +15,10 @@ use crate::screen::{self, BAD, GOOD, PLAIN, Page};
 ///
 /// Ends with 0 if every address can be read, else with 1.
 #[derive(Args, Debug)]
-#[command(
-    verbatim_doc_comment,
-    after_help = "Examples:
+#[command(after_help = "Examples:
   sip-signin address sip:jeremy@contoso.com jeremy@bücher.example
   sip-signin address --json 'sips:jeremy@contoso.com'
-  echo '\"jeremy@contoso.com\"' | sip-signin address"
-)]
+  echo '\"jeremy@contoso.com\"' | sip-signin address")]
 pub struct Options {
     /// The addresses; without any, one JSON string per line is read from standard input, and
     /// answered with one JSON object per line

@@ -21,12 +21,9 @@ use crate::{input, words};
 ///
 /// Ends with 0 if the response lets in, challenges, redirects or is not final, with 1 if it refuses.
 #[derive(Args, Debug)]
-#[command(
-    verbatim_doc_comment,
-    after_help = "Examples:
+#[command(after_help = "Examples:
   sip-signin answer response.txt
-  printf 'SIP/2.0 403 Forbidden\\nms-diagnostics: 4004;reason=\"x\"\\n' | sip-signin answer"
-)]
+  xclip -o | sip-signin answer --json")]
 pub struct Options {
     /// The file with the response; standard input where it is left out or `-`
     #[arg(value_name = "FILE")]

@@ -28,13 +28,10 @@ use crate::watch::{Awaited, live};
 /// Ends with 0 if a client would find a server that lets it try, although there may be problems
 /// beside it; else with 1.
 #[derive(Args, Debug)]
-#[command(
-    verbatim_doc_comment,
-    after_help = "Examples:
+#[command(after_help = "Examples:
   sip-signin check jeremy@contoso.com
   sip-signin check jeremy@contoso.com --dns 192.0.2.53 --ca contoso-root.pem
-  sip-signin check jeremy@contoso.com --internal pool01.contoso.com --json"
-)]
+  sip-signin check jeremy@contoso.com --internal pool01.contoso.com --json")]
 pub struct Options {
     /// The sign-in address, sip:user@domain or user@domain
     #[arg(value_name = "ADDRESS")]
@@ -72,6 +69,7 @@ impl Checked {
             // Every server is visited anyway; one after the other, the story is easier to read.
             settings.search = settings.search.with_pace(Pace::ONE_AT_A_TIME);
         }
+        let _mark = doors.awaited.mark("the check");
         let survey = doors.client(&settings).build().survey(address).await;
         let survey =
             survey.map_err(|failure| Complaint::machine(failure.kind(), failure.advice()))?;

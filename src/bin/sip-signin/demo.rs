@@ -27,14 +27,11 @@ use crate::watch::{Awaited, live};
 ///
 /// Ends with 0 if the user is signed in (or the check is good), else with 1.
 #[derive(Args, Debug)]
-#[command(
-    verbatim_doc_comment,
-    after_help = "Examples:
+#[command(after_help = "Examples:
   sip-signin demo
   sip-signin demo --list
   sip-signin demo --fault certificate-expired
-  sip-signin demo --fault name-refused --check"
-)]
+  sip-signin demo --fault name-refused --check")]
 pub struct Options {
     /// What is to go wrong; --list names everything
     #[arg(long, value_name = "NAME", conflicts_with = "list")]

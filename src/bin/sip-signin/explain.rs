@@ -27,28 +27,25 @@ use crate::zone::Zone;
 ///
 /// Ends with 0, or with 1 if the search that was played finds no server.
 #[derive(Args, Debug)]
-#[command(
-    verbatim_doc_comment,
-    after_help = "A world file:
-  [srv]
-  \"_sipinternaltls._tcp.contoso.com\" = [\"0 0 5061 sip.contoso.com\"]  # priority weight port target
-  \"_sip._tls.contoso.com\" = \"servfail\"      # or nxdomain, nodata, timeout, refused, malformed,
-                                            # unreachable; names not listed: nxdomain
-  [host]
-  \"sip.contoso.com\" = [\"192.0.2.1\", \"2001:db8::1\"]                  # or one of these words
-  [connect]                                 # by host name, or by address
-  \"tls sip.contoso.com:5061\" = \"ok\"         # or refused, timeout, unreachable, closed,
-                                            # tls_too_old, tls_failed, certificate_expired,
-                                            # certificate_name_mismatch, certificate_untrusted, ...
+#[command(after_help = "A world file:
+  [srv]             # a list of \"priority weight port target\", or nxdomain,
+                    # nodata, servfail, timeout, refused, malformed, unreachable;
+                    # names that are not listed: nxdomain
+  \"_sipinternaltls._tcp.contoso.com\" = [\"0 0 5061 sip.contoso.com\"]
+  \"_sip._tls.contoso.com\" = \"servfail\"
+  [host]            # addresses, or one of these words
+  \"sip.contoso.com\" = [\"192.0.2.1\", \"2001:db8::1\"]
+  [connect]         # by host or by address: ok, refused, timeout, unreachable,
+                    # certificate_expired, certificate_name_mismatch, ...
+  \"tls sip.contoso.com:5061\" = \"ok\"
   default = \"refused\"
-  [delay]                                   # milliseconds, by the same keys
+  [delay]           # milliseconds, by the same keys
   \"tls sip.contoso.com:5061\" = 120
 
 Examples:
   sip-signin explain jeremy@contoso.com
   sip-signin explain jeremy@contoso.com --order skype-for-business --names strict
-  sip-signin explain jeremy@contoso.com --zone db.contoso.com --world servers.toml"
-)]
+  sip-signin explain jeremy@contoso.com --zone db.contoso.com --world servers.toml")]
 pub struct Options {
     /// The sign-in address, sip:user@domain or user@domain
     #[arg(value_name = "ADDRESS")]
@@ -196,8 +193,8 @@ fn sense_of_service(service: &str) -> &'static str {
     match service {
         "_sipinternaltls._tcp" => "servers inside, over TLS",
         "_sipinternal._tcp" => "servers inside, in clear text",
-        "_sip._tls" => "the Edge, seen from outside, over TLS",
-        "_sip._tcp" => "a server seen from outside, in clear text",
+        "_sip._tls" => "the Edge outside, over TLS",
+        "_sip._tcp" => "a server outside, in clear text",
         _ => "servers",
     }
 }

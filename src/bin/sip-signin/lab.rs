@@ -18,13 +18,10 @@ use crate::watch::{Awaited, live};
 /// challenge, check passwords and sign. Prints where DNS is, the file with the certificate to trust
 /// and the account. Runs until Ctrl-C.
 #[derive(Args, Debug)]
-#[command(
-    verbatim_doc_comment,
-    after_help = "Examples:
+#[command(after_help = "Examples:
   sip-signin lab
   sip-signin lab --dns-port 5300 --tls-port 15061 --fault certificate-expired
-  sip-signin check jeremy@contoso.com --dns 127.0.0.1:5300 --ca sip-signin-lab.pem"
-)]
+  sip-signin check jeremy@contoso.com --dns 127.0.0.1:5300 --ca sip-signin-lab.pem")]
 pub struct Options {
     /// The domain of the users
     #[arg(long, value_name = "DOMAIN", default_value = "contoso.com", value_parser = HostName::from_typed)]

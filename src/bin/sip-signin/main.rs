@@ -81,9 +81,10 @@ use complaint::{Complaint, End, Outcome};
     version,
     max_term_width = 100,
     after_help = "Exit codes:
-  0  yes: it works, it is admitted, it could be read
-  1  the answer is no
-  2  the command or its input is wrong
+  0    yes: it works, it is admitted, it could be read
+  1    the answer is no
+  2    the command or its input is wrong
+  130  Ctrl-C
 
 Colour is used on terminals only, and never where NO_COLOR is set."
 )]

@@ -13,19 +13,17 @@ use crate::{input, settings};
 /// The sign-in address is all that a client is given, and whoever answers its DNS questions can
 /// name any host. So a host that DNS named is trusted only if its name is tied to the user's domain.
 ///
-///   strict         the domain itself, or sip. in front of it (EnableStrictDNSNaming)
-///   relaxed        the domain itself, or exactly one label in front of it
-///   any-subdomain  the domain itself, or any number of labels in front of it
-///
 /// Ends with 0 if every host is admitted, else with 1.
 #[derive(Args, Debug)]
-#[command(
-    verbatim_doc_comment,
-    after_help = "Examples:
+#[command(after_help = "The rules, for a user of contoso.com:
+  strict         contoso.com and sip.contoso.com (EnableStrictDNSNaming)
+  relaxed        contoso.com and exactly one label in front of it
+  any-subdomain  contoso.com and any number of labels in front of it
+
+Examples:
   sip-signin name --domain contoso.com sip.contoso.com sip.eng.contoso.com
   sip-signin name --domain contoso.com --names strict --json pool01.contoso.com
-  echo '\"sip.contoso.net\"' | sip-signin name --domain contoso.com"
-)]
+  echo '\"sip.contoso.net\"' | sip-signin name --domain contoso.com")]
 pub struct Options {
     /// The domain of the sign-in address
     #[arg(long, value_name = "DOMAIN", value_parser = HostName::from_typed)]

@@ -1,6 +1,7 @@
 //! What people see: pages as wide as the terminal, with colour only there and never alone.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::{Mutex, PoisonError};
 
 use anstyle::{AnsiColor, Style};
 
@@ -116,8 +117,36 @@ pub fn show_json_line(value: &impl serde::Serialize) -> io::Result<()> {
     print(&(text + "\n"))
 }
 
+/// The line that stands on the terminal while something is awaited; it goes before anything else is
+/// printed.
+static MEANWHILE: Mutex<String> = Mutex::new(String::new());
+
+/// Says on standard error, if that is a terminal, what is awaited.
+pub fn say_meanwhile(line: &str) {
+    if !io::stderr().is_terminal() {
+        return;
+    }
+    let width = terminal_size::terminal_size().map_or(80, |(width, _)| usize::from(width.0));
+    let line: String = line.chars().take(width.saturating_sub(1)).collect();
+    let mut said = MEANWHILE.lock().unwrap_or_else(PoisonError::into_inner);
+    if *said != line {
+        // A line that cannot be written is not missed.
+        let _ = write!(io::stderr(), "\r\x1b[K{line}");
+        *said = line;
+    }
+}
+
+/// Takes that line away.
+pub fn erase_meanwhile() {
+    let mut said = MEANWHILE.lock().unwrap_or_else(PoisonError::into_inner);
+    if !std::mem::take(&mut *said).is_empty() {
+        let _ = write!(io::stderr(), "\r\x1b[K");
+    }
+}
+
 /// Prints text, without its colours where they are not wanted.
 pub fn print(text: &str) -> io::Result<()> {
+    erase_meanwhile();
     let mut out = anstream::stdout().lock();
     let trimmed: String = text.split_inclusive('\n').map(trim_line).collect();
     out.write_all(trimmed.as_bytes())?;

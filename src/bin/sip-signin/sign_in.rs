@@ -23,13 +23,10 @@ use crate::watch::{Awaited, live};
 /// Ends with 0 if the user is signed in, else with 1. The registration is not refreshed: it ends with
 /// the connection.
 #[derive(Args, Debug)]
-#[command(
-    verbatim_doc_comment,
-    after_help = "Examples:
+#[command(after_help = "Examples:
   sip-signin sign-in jeremy@contoso.com
   sip-signin sign-in jeremy@contoso.com --user 'CONTOSO\\jeremy' --mechanism ntlm
-  sip-signin sign-in jeremy@contoso.com < password.txt"
-)]
+  sip-signin sign-in jeremy@contoso.com < password.txt")]
 pub struct Options {
     /// The sign-in address, sip:user@domain or user@domain
     #[arg(value_name = "ADDRESS")]
@@ -118,6 +115,7 @@ impl CredentialSource for Prompt {
             self.account.typed(),
             request.scheme
         );
+        crate::screen::erase_meanwhile();
         // Reading blocks, and Ctrl-C must not wait for it.
         #[expect(clippy::disallowed_methods, reason = "a prompt blocks; the tool ends without it")]
         let typed = tokio::task::spawn_blocking(move || {

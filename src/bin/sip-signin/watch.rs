@@ -1,6 +1,5 @@
 //! What is under way: for the line on a terminal while something is awaited, and for Ctrl-C.
 
-use std::io::{self, IsTerminal, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -10,9 +9,10 @@ use sip_signin::discovery::{Answer, ConnectFailure, Endpoint, Family, LookupFail
 use sip_signin::{Connection, HostName, Resolver, SrvName, Transport};
 
 use crate::complaint::{Complaint, End, Outcome};
+use crate::screen;
 
 /// Nothing is said of what takes no longer than that.
-const PATIENCE: Duration = Duration::from_millis(700);
+const PATIENCE: Duration = Duration::from_secs(1);
 const TICK: Duration = Duration::from_millis(200);
 
 /// What is awaited right now, in the order in which it began.
@@ -95,63 +95,44 @@ pub fn live(awaited: &Awaited, task: impl Future<Output = Outcome>) -> Outcome {
     let outcome = runtime.block_on(async {
         tokio::select! {
             biased;
-            _ = tokio::signal::ctrl_c() => Ok(End::Interrupted(awaited.line())),
+            what = interrupted(awaited) => Ok(End::Interrupted(what)),
             outcome = task => outcome,
             never = progress(awaited) => match never {},
         }
     });
+    screen::erase_meanwhile();
     // A prompt that nobody answers must not keep the process.
     runtime.shutdown_background();
     outcome
+}
+
+/// Waits for Ctrl-C; what was awaited then.
+async fn interrupted(awaited: &Awaited) -> Option<String> {
+    if tokio::signal::ctrl_c().await.is_err() {
+        // Without a handler the system ends the process, as it does anyway.
+        std::future::pending::<()>().await;
+    }
+    awaited.line()
 }
 
 enum Never {}
 
 /// Says on a terminal what is awaited, as long as that takes.
 async fn progress(awaited: &Awaited) -> Never {
-    let shown = io::stderr().is_terminal();
     let mut waited = Duration::ZERO;
-    let mut said = Erased(false);
     loop {
         tokio::time::sleep(TICK).await;
-        match awaited.line().filter(|_| shown) {
+        match awaited.line() {
             Some(line) => {
                 waited = waited.saturating_add(TICK);
                 if waited >= PATIENCE {
-                    said.say(&format!("waiting {} s: {line}", waited.as_secs()));
+                    screen::say_meanwhile(&format!("waiting {} s: {line}", waited.as_secs()));
                 }
             }
             None => {
                 waited = Duration::ZERO;
-                said.erase();
+                screen::erase_meanwhile();
             }
         }
-    }
-}
-
-/// The line on the terminal; it goes when this is dropped.
-struct Erased(bool);
-
-impl Erased {
-    fn say(&mut self, line: &str) {
-        let width = terminal_size::terminal_size().map_or(80, |(width, _)| usize::from(width.0));
-        let line: String = line.chars().take(width.saturating_sub(1)).collect();
-        self.0 = true;
-        // A line that cannot be written is not missed.
-        let _ = write!(io::stderr(), "\r\x1b[K{line}");
-        let _ = io::stderr().flush();
-    }
-
-    fn erase(&mut self) {
-        if std::mem::take(&mut self.0) {
-            let _ = write!(io::stderr(), "\r\x1b[K");
-            let _ = io::stderr().flush();
-        }
-    }
-}
-
-impl Drop for Erased {
-    fn drop(&mut self) {
-        self.erase();
     }
 }
