@@ -1,5 +1,7 @@
 //! What goes over sockets: `check`, `sign-in`, `demo` and `lab`, against the lab on loopback.
 
+#![expect(clippy::disallowed_methods, reason = "a test is a world of its own: it looks for ports")]
+
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::{Child, Stdio};

@@ -14,7 +14,7 @@ use crate::complaint::{Complaint, End, Outcome};
 use crate::doors::Doors;
 use crate::screen::{self, BAD, GOOD, LOUD, PLAIN, Page};
 use crate::settings::{SearchOptions, Settings};
-use crate::story::{Connect, Said, Story, Verdict};
+use crate::story::{Connect, Lookup, Said, Story, Verdict};
 use crate::tell;
 use crate::watch::{Awaited, live};
 
@@ -69,7 +69,7 @@ impl Checked {
             // Every server is visited anyway; one after the other, the story is easier to read.
             settings.search = settings.search.with_pace(Pace::ONE_AT_A_TIME);
         }
-        let _mark = doors.awaited.mark("the check");
+        let _mark = doors.awaited.mark_vaguely("the answer of a server");
         let survey = doors.client(&settings).build().survey(address).await;
         let survey =
             survey.map_err(|failure| Complaint::machine(failure.kind(), failure.advice()))?;
@@ -114,7 +114,13 @@ impl Checked {
         tell::rules(&mut page, &self.search);
         if !story.lookups.is_empty() {
             page.title("Lookups");
-            let rows = story.lookups.iter().map(|lookup| {
+            // What was asked again is shown once, with its answer.
+            let again = |at: usize, lookup: &Lookup| {
+                let rest = story.lookups.iter().skip(at.saturating_add(1));
+                rest.clone().any(|other| (other.kind, &other.name) == (lookup.kind, &lookup.name))
+            };
+            let last = story.lookups.iter().enumerate().filter(|(at, lookup)| !again(*at, lookup));
+            let rows = last.map(|(_, lookup)| {
                 let (style, answer) = match &lookup.answer {
                     Said::Records(records) => (PLAIN, records.join(", ")),
                     Said::Word(word) if ["nxdomain", "nodata"].contains(&word.as_str()) => {
@@ -133,12 +139,21 @@ impl Checked {
         }
         if !self.survey.visits.is_empty() {
             page.title("Servers");
-            self.survey.visits.iter().for_each(|visit| self.server(&mut page, visit));
+            let visits = &self.survey.visits;
+            let first = |visit: &&Visit| visits.iter().position(|v| v.endpoint == visit.endpoint);
+            let mut ordered: Vec<&Visit> = visits.iter().collect();
+            ordered.sort_by_key(first);
+            ordered.into_iter().for_each(|visit| self.server(&mut page, visit));
         }
         let problems = self.survey.problems();
         if !problems.is_empty() {
             page.title(&format!("Problems: {}", problems.len()));
-            problems.iter().for_each(|problem| self.problem(&mut page, problem));
+            for (at, problem) in problems.iter().enumerate() {
+                if at > 0 {
+                    page.blank();
+                }
+                self.problem(&mut page, problem);
+            }
         }
         page.title("Verdict");
         match self.survey.verdict() {

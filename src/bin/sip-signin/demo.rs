@@ -142,7 +142,7 @@ async fn perform(
             }
         }
     } else {
-        let _mark = doors.awaited.mark("the sign-in");
+        let _mark = doors.awaited.mark_vaguely("the answer of a server");
         let source = source(deed)?;
         match client.sign_in(address, &*source).await {
             Ok(signed_in) => {

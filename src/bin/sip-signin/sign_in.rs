@@ -56,9 +56,9 @@ pub fn run(options: &Options, json: bool) -> Outcome {
     if !options.mechanism.is_empty() {
         client = client.mechanisms(mechanisms(&options.mechanism));
     }
-    let prompt = Prompt { account };
+    let prompt = Prompt { account, awaited: awaited.clone() };
     let outcome = live(&awaited, async {
-        let _mark = awaited.mark("the sign-in");
+        let _mark = awaited.mark_vaguely("the answer of a server");
         match client.build().sign_in(address, &prompt).await {
             Ok(signed_in) => {
                 let mut page = Page::new();
@@ -96,6 +96,7 @@ fn mechanisms(names: &[String]) -> Mechanisms {
 /// Asks on the terminal.
 struct Prompt {
     account: Account,
+    awaited: Awaited,
 }
 
 #[async_trait]
@@ -115,7 +116,8 @@ impl CredentialSource for Prompt {
             self.account.typed(),
             request.scheme
         );
-        crate::screen::erase_meanwhile();
+        screen::erase_meanwhile();
+        let _mark = self.awaited.mark_prompt("the password");
         // Reading blocks, and Ctrl-C must not wait for it.
         #[expect(clippy::disallowed_methods, reason = "a prompt blocks; the tool ends without it")]
         let typed = tokio::task::spawn_blocking(move || {

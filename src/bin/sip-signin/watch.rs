@@ -17,22 +17,59 @@ const TICK: Duration = Duration::from_millis(200);
 
 /// What is awaited right now, in the order in which it began.
 #[derive(Clone, Debug, Default)]
-pub struct Awaited(Arc<Mutex<Vec<(usize, String)>>>);
+pub struct Awaited(Arc<Mutex<Vec<Marked>>>);
+
+#[derive(Debug)]
+struct Marked {
+    number: usize,
+    what: String,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Exact,
+    /// Said only where nothing more exact is.
+    Vague,
+    /// The user is awaited, at a prompt that nothing may write over.
+    Prompt,
+}
 
 impl Awaited {
     /// Notes that `what` is awaited, until the mark is dropped.
     pub fn mark(&self, what: impl Into<String>) -> Mark {
+        self.add(what.into(), Kind::Exact)
+    }
+
+    /// The same, where nothing more exact is awaited meanwhile.
+    pub fn mark_vaguely(&self, what: impl Into<String>) -> Mark {
+        self.add(what.into(), Kind::Vague)
+    }
+
+    /// Notes that the user is asked for `what`.
+    pub fn mark_prompt(&self, what: impl Into<String>) -> Mark {
+        self.add(what.into(), Kind::Prompt)
+    }
+
+    fn add(&self, what: String, kind: Kind) -> Mark {
         let mut list = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let number = list.last().map_or(0, |(number, _)| number.wrapping_add(1));
-        list.push((number, what.into()));
+        let number = list.last().map_or(0, |last| last.number.wrapping_add(1));
+        list.push(Marked { number, what, kind });
         Mark { awaited: self.clone(), number }
     }
 
     /// All of it, in a line.
     fn line(&self) -> Option<String> {
         let list = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let whats: Vec<&str> = list.iter().map(|(_, what)| what.as_str()).collect();
+        let exact = list.iter().any(|marked| marked.kind != Kind::Vague);
+        let whats = list.iter().filter(|marked| marked.kind != Kind::Vague || !exact);
+        let whats: Vec<&str> = whats.map(|marked| marked.what.as_str()).collect();
         (!whats.is_empty()).then(|| whats.join(", "))
+    }
+
+    fn prompts(&self) -> bool {
+        let list = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        list.iter().any(|marked| marked.kind == Kind::Prompt)
     }
 }
 
@@ -46,7 +83,7 @@ pub struct Mark {
 impl Drop for Mark {
     fn drop(&mut self) {
         let mut list = self.awaited.0.lock().unwrap_or_else(PoisonError::into_inner);
-        list.retain(|(number, _)| *number != self.number);
+        list.retain(|marked| marked.number != self.number);
     }
 }
 
@@ -122,7 +159,7 @@ async fn progress(awaited: &Awaited) -> Never {
     let mut waited = Duration::ZERO;
     loop {
         tokio::time::sleep(TICK).await;
-        match awaited.line() {
+        match awaited.line().filter(|_| !awaited.prompts()) {
             Some(line) => {
                 waited = waited.saturating_add(TICK);
                 if waited >= PATIENCE {
