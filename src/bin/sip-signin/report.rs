@@ -3,6 +3,7 @@
 use serde::Serialize;
 use sip_signin::auth::Protection;
 use sip_signin::discovery::Endpoint;
+use sip_signin::upkeep::SessionError;
 use sip_signin::{SignInFailure, SignInFailureKind, SignedIn, SipAddress};
 
 use crate::screen::{BAD, GOOD, PLAIN, Page};
@@ -63,7 +64,29 @@ impl From<&SignInFailureKind> for Failure {
     }
 }
 
+impl From<&SessionError> for Failure {
+    fn from(error: &SessionError) -> Self {
+        Self {
+            name: error.name(),
+            reason: error.to_string(),
+            fault: words::of_fault(error.fault()),
+            advice: error.advice(),
+            retry_after: error.retry_after().map(|after| after.as_secs()),
+        }
+    }
+}
+
 impl Report {
+    /// The end of a session that was stayed in.
+    pub fn stayed(
+        address: &SipAddress,
+        endpoint: &Endpoint,
+        end: &Result<(), SessionError>,
+    ) -> Self {
+        let report = Self::good(address, "stay", endpoint);
+        Self { good: end.is_ok(), failure: end.as_ref().err().map(Failure::from), ..report }
+    }
+
     /// A sign-in, or another deed, that led to this server.
     pub fn good(address: &SipAddress, deed: &'static str, endpoint: &Endpoint) -> Self {
         Self {

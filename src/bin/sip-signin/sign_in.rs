@@ -1,18 +1,23 @@
 //! `sign-in`: the real thing.
 
 use std::io::{IsTerminal, Write};
+use std::pin::pin;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use clap::Args;
 use sip_signin::auth::{Account, Credentials, DigestAlgorithm, Ntlm};
 use sip_signin::sign_in::{AskReason, CredentialRequest, Mechanisms};
-use sip_signin::{CredentialSource, SipAddress};
+use sip_signin::sip::Message;
+use sip_signin::upkeep::SessionError;
+use sip_signin::{CredentialSource, Session, SipAddress, WireText};
 
 use crate::complaint::{Complaint, End, Outcome};
 use crate::doors::Doors;
 use crate::report::{Report, tell_failure, tell_signed_in};
-use crate::screen::{self, Page};
+use crate::screen::{self, BAD, GOOD, PLAIN, Page};
 use crate::settings::SearchOptions;
+use crate::tell;
 use crate::watch::{Awaited, live};
 
 /// Sign in with an address, for real, and tell who, where and until when.
@@ -20,8 +25,9 @@ use crate::watch::{Awaited, live};
 /// The password is asked for on the terminal, after the server's challenge, and is not shown. Where
 /// standard input is no terminal, its first line is the password.
 ///
-/// Ends with 0 if the user is signed in, else with 1. The registration is not refreshed: it ends with
-/// the connection.
+/// Signs out at once, or with --stay at Ctrl-C; a second Ctrl-C ends everything.
+///
+/// Ends with 0 if the user was signed in (and the session lived as long as it should), else with 1.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   sip-signin sign-in jeremy@contoso.com
@@ -37,6 +43,9 @@ pub struct Options {
     /// Which proof to give, and no other (may be given several times, the best first)
     #[arg(long, value_name = "NAME", value_parser = ["ntlm", "digest"])]
     mechanism: Vec<String>,
+    /// Stay signed in until Ctrl-C: refresh, keep alive, show what comes; then sign out
+    #[arg(long)]
+    stay: bool,
     #[command(flatten)]
     search: SearchOptions,
 }
@@ -64,7 +73,16 @@ pub fn run(options: &Options, json: bool) -> Outcome {
                 let mut page = Page::new();
                 tell_signed_in(&mut page, address, &signed_in);
                 show(&Report::signed_in(address, &signed_in), page, json)?;
-                Ok(End::Yes)
+                let (endpoint, session) = (signed_in.endpoint, signed_in.session);
+                if !options.stay {
+                    // Whoever is signed in was; how politely it ends is not the question.
+                    let _ = session.sign_out().await;
+                    return Ok(End::Yes);
+                }
+                let session = session.asking(Arc::new(prompt.clone()));
+                let end = stay(session, &awaited, json).await;
+                show(&Report::stayed(address, &endpoint, &end), ended(&end), json)?;
+                Ok(End::when(end.is_ok()))
             }
             Err(failure) => {
                 let mut page = Page::new();
@@ -78,6 +96,47 @@ pub fn run(options: &Options, json: bool) -> Outcome {
         show_again();
     }
     outcome
+}
+
+/// Lives in the session until Ctrl-C, then signs out.
+async fn stay(mut session: Session, awaited: &Awaited, json: bool) -> Result<(), SessionError> {
+    let _mark = awaited.mark_prompt("the session");
+    let mut enough = pin!(awaited.pass_ctrl_c());
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut enough => return session.sign_out().await,
+            received = session.receive() => match received? {
+                Some(received) if !json => came(&received.message),
+                Some(_) => {}
+                None => return Ok(()),
+            },
+        }
+    }
+}
+
+/// Shows a message that came; to answer it is for real clients.
+fn came(message: &Message) {
+    let what = match message {
+        Message::Request(request) => format!("{} {}", request.method(), request.uri()),
+        Message::Response(response) => format!("{} {}", response.status(), response.reason().raw()),
+    };
+    let mut page = Page::new();
+    page.item("came", PLAIN, 11, PLAIN, &WireText::new(what).to_string());
+    // The end of the session says that nobody reads.
+    let _ = page.show();
+}
+
+fn ended(end: &Result<(), SessionError>) -> Page {
+    let mut page = Page::new();
+    match end {
+        Ok(()) => page.item("signed out", GOOD, 11, PLAIN, "the server has taken the binding back"),
+        Err(error) => {
+            page.item("over", BAD, 11, PLAIN, "the session did not end as it should");
+            tell::problem(&mut page, error, error.fault(), error.advice());
+        }
+    }
+    page
 }
 
 fn show(report: &Report, page: Page, json: bool) -> std::io::Result<()> {
@@ -94,6 +153,7 @@ fn mechanisms(names: &[String]) -> Mechanisms {
 }
 
 /// Asks on the terminal.
+#[derive(Clone)]
 struct Prompt {
     account: Account,
     awaited: Awaited,

@@ -1,12 +1,14 @@
 //! What is under way: for the line on a terminal while something is awaited, and for Ctrl-C.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use sip_signin::discovery::{Answer, ConnectFailure, Endpoint, Family, LookupFailure, SrvAnswer};
 use sip_signin::{Connection, HostName, Resolver, SrvName, Transport};
+use tokio::sync::Notify;
 
 use crate::complaint::{Complaint, End, Outcome};
 use crate::screen;
@@ -17,7 +19,12 @@ const TICK: Duration = Duration::from_millis(200);
 
 /// What is awaited right now, in the order in which it began.
 #[derive(Clone, Debug, Default)]
-pub struct Awaited(Arc<Mutex<Vec<Marked>>>);
+pub struct Awaited {
+    list: Arc<Mutex<Vec<Marked>>>,
+    /// Whether the next Ctrl-C is somebody else's, and how they learn of it.
+    passing: Arc<AtomicBool>,
+    passed: Arc<Notify>,
+}
 
 #[derive(Debug)]
 struct Marked {
@@ -51,8 +58,14 @@ impl Awaited {
         self.add(what.into(), Kind::Prompt)
     }
 
+    /// Waits for a Ctrl-C that ends something other than everything; the one after it ends all.
+    pub async fn pass_ctrl_c(&self) {
+        self.passing.store(true, Relaxed);
+        self.passed.notified().await;
+    }
+
     fn add(&self, what: String, kind: Kind) -> Mark {
-        let mut list = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
         let number = list.last().map_or(0, |last| last.number.wrapping_add(1));
         list.push(Marked { number, what, kind });
         Mark { awaited: self.clone(), number }
@@ -60,7 +73,7 @@ impl Awaited {
 
     /// All of it, in a line.
     fn line(&self) -> Option<String> {
-        let list = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
         let exact = list.iter().any(|marked| marked.kind != Kind::Vague);
         let whats = list.iter().filter(|marked| marked.kind != Kind::Vague || !exact);
         let whats: Vec<&str> = whats.map(|marked| marked.what.as_str()).collect();
@@ -68,7 +81,7 @@ impl Awaited {
     }
 
     fn prompts(&self) -> bool {
-        let list = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
         list.iter().any(|marked| marked.kind == Kind::Prompt)
     }
 }
@@ -82,7 +95,7 @@ pub struct Mark {
 
 impl Drop for Mark {
     fn drop(&mut self) {
-        let mut list = self.awaited.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut list = self.awaited.list.lock().unwrap_or_else(PoisonError::into_inner);
         list.retain(|marked| marked.number != self.number);
     }
 }
@@ -143,13 +156,18 @@ pub fn live(awaited: &Awaited, task: impl Future<Output = Outcome>) -> Outcome {
     outcome
 }
 
-/// Waits for Ctrl-C; what was awaited then.
+/// Waits for the Ctrl-C that ends everything; what was awaited then.
 async fn interrupted(awaited: &Awaited) -> Option<String> {
-    if tokio::signal::ctrl_c().await.is_err() {
-        // Without a handler the system ends the process, as it does anyway.
-        std::future::pending::<()>().await;
+    loop {
+        if tokio::signal::ctrl_c().await.is_err() {
+            // Without a handler the system ends the process, as it does anyway.
+            std::future::pending::<()>().await;
+        }
+        if !awaited.passing.swap(false, Relaxed) {
+            return awaited.line();
+        }
+        awaited.passed.notify_one();
     }
-    awaited.line()
 }
 
 enum Never {}
