@@ -81,6 +81,8 @@ pub mod discovery;
 
 pub mod sip;
 
+pub mod compression;
+
 pub mod auth;
 
 pub mod sign_in;
