@@ -106,6 +106,9 @@ mod credentials;
 mod clock;
 
 #[cfg(feature = "driver")]
+mod packed;
+
+#[cfg(feature = "driver")]
 mod channel;
 
 #[cfg(feature = "driver")]

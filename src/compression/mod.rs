@@ -53,5 +53,5 @@ pub use compress::{Compressor, Level, NoRoom};
 pub use decompress::{Corrupt, Decompressor};
 pub use form::{FlagsError, Form};
 pub use header::{HEADER_LIMIT, HeaderLayout, PacketHeader, SixBytes};
-pub use negotiation::{Declined, Negotiation, Step};
+pub use negotiation::{Compression, Declined, Negotiation, Step};
 pub use packets::{PacketError, PacketReader, PacketWriter};

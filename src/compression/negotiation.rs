@@ -10,6 +10,33 @@ use crate::name::Host;
 use crate::sip::{Message, Response};
 use crate::text::WireText;
 
+/// Whether to ask a server for compression. It is only ever asked over TLS.
+///
+/// Communicator's policy has the same three (`SipCompression`): without one it lets the speed of the
+/// network adapter decide.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Compression {
+    /// On every connection.
+    Always,
+    /// On none: see [the module](super) for what compression may give away.
+    #[default]
+    Never,
+    /// On the connections of which the transport says that they are slow. The ready-made transport
+    /// does not know, and says so of none.
+    SlowLink,
+}
+
+impl Compression {
+    /// Whether to ask on a connection that is slow, or not.
+    pub const fn is_wanted(self, slow: bool) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Never => false,
+            Self::SlowLink => slow,
+        }
+    }
+}
+
 /// Asks a server to compress what follows, on an open TLS connection, before anything else is sent.
 /// [MS-SIPCOMP]
 ///
