@@ -499,3 +499,141 @@ proptest! {
         }
     }
 }
+
+mod negotiation {
+    use std::time::{Duration, Instant};
+
+    use sip_signin::WireText;
+    use sip_signin::compression::{Declined, Negotiation, Step};
+    use sip_signin::sip::Message;
+
+    const WITHIN: Duration = Duration::from_secs(5);
+
+    fn negotiation() -> Negotiation {
+        Negotiation::new(
+            &"sip:jeremy@contoso.com".parse().unwrap(),
+            "192.0.0.2:2616".parse().unwrap(),
+            "192.0.0.1:5061".parse().unwrap(),
+            "8d8b20f87c9c4221a732f3a70f57e9b8",
+            "984721fb59b64e45b469c91aba8a9f8f",
+            WITHIN,
+        )
+    }
+
+    fn now() -> Instant {
+        #[expect(clippy::disallowed_methods, reason = "some moment to begin with")]
+        Instant::now()
+    }
+
+    fn answer(status: &str, lines: &str) -> Message {
+        let text = format!(
+            "SIP/2.0 {status}\r\n{lines}\
+             From: <sip:jeremy@contoso.com>;tag=984721fb59b64e45b469c91aba8a9f8f\r\n\
+             To: <sip:jeremy@contoso.com>;tag=D76F601D7239923FBE84D78BF8821C85\r\n\
+             Call-ID: 8d8b20f87c9c4221a732f3a70f57e9b8\r\nCSeq: 1 NEGOTIATE\r\n\
+             Via: SIP/2.0/TLS 192.0.2.2:2616;ms-received-port=2616\r\nContent-Length: 0\r\n\r\n"
+        );
+        Message::parse(text.into()).unwrap()
+    }
+
+    /// The example of [MS-SIPCOMP], with the address where the copies of it have nothing.
+    #[test]
+    fn the_request_is_that_of_the_example() {
+        let now = now();
+        let Step::Send(bytes) = negotiation().poll_step(now) else { panic!("it is sent first") };
+        let example = "NEGOTIATE sip:192.0.0.1:5061 SIP/2.0\r\n\
+            Via: SIP/2.0/TLS 192.0.0.2:2616\r\n\
+            CSeq: 1 NEGOTIATE\r\n\
+            Call-ID: 8d8b20f87c9c4221a732f3a70f57e9b8\r\n\
+            From: <sip:jeremy@contoso.com>;tag=984721fb59b64e45b469c91aba8a9f8f\r\n\
+            To: <sip:jeremy@contoso.com>\r\n\
+            Compression: LZ77-8K\r\n\
+            Max-Forwards: 0\r\n\
+            Content-Length: 0\r\n\r\n";
+        assert_eq!(bytes, example);
+        assert!(Message::parse(bytes).is_ok());
+    }
+
+    /// Ruling A7, row by row.
+    #[test]
+    fn every_answer_means_one_thing() {
+        let yes = "Compression: LZ77-8K\r\n";
+        let other = |said: Option<&str>| Step::Plain(Declined::Other(said.map(WireText::new)));
+        let table = [
+            ("200 OK", yes, Some(Step::Compressed)),
+            ("200 OK", "compression:  lz77-8k\r\n", Some(Step::Compressed)),
+            ("200 OK", "", Some(other(None))),
+            ("200 OK", "Compression: None\r\n", Some(other(Some("None")))),
+            ("200 OK", "Compression: LZ77-64K\r\n", Some(other(Some("LZ77-64K")))),
+            ("100 Trying", yes, None),
+            ("183 Progress", yes, None),
+        ];
+        for (status, lines, expected) in table {
+            let (now, mut machine) = (now(), negotiation());
+            let _ = machine.poll_step(now);
+            machine.receive(&answer(status, lines));
+            let step = machine.poll_step(now);
+            assert_eq!(
+                step,
+                expected.unwrap_or(Step::Wait { until: now + WITHIN }),
+                "{status} {lines}"
+            );
+        }
+        // Two fields that disagree say nothing.
+        let (now_, mut machine) = (now(), negotiation());
+        let _ = machine.poll_step(now_);
+        machine.receive(&answer("200 OK", "Compression: LZ77-8K\r\nCompression: None\r\n"));
+        assert!(matches!(machine.poll_step(now_), Step::Plain(Declined::Other(_))));
+        for status in (201..700).step_by(7).chain([405, 501, 401, 407, 503]) {
+            let (now, mut machine) = (now(), negotiation());
+            let _ = machine.poll_step(now);
+            machine.receive(&answer(&format!("{status} No"), yes));
+            let expected = Step::Plain(Declined::Answer(status, "No".into()));
+            assert_eq!(machine.poll_step(now), expected);
+            assert_eq!(machine.poll_step(now + 2 * WITHIN), expected, "for ever");
+        }
+    }
+
+    #[test]
+    fn silence_goes_on_without_and_a_late_yes_is_known() {
+        let (now, mut machine) = (now(), negotiation());
+        let _ = machine.poll_step(now);
+        let just_before = now + WITHIN - Duration::from_nanos(1);
+        assert_eq!(machine.poll_step(just_before), Step::Wait { until: now + WITHIN });
+        let yes = answer("200 OK", "Compression: LZ77-8K\r\n");
+        assert!(!machine.is_late_yes(&yes), "it is not late yet");
+        assert_eq!(machine.poll_step(now + WITHIN), Step::Plain(Declined::Silence));
+        machine.receive(&yes);
+        assert_eq!(machine.poll_step(now + WITHIN), Step::Plain(Declined::Silence));
+        assert!(machine.is_late_yes(&yes));
+        assert!(!machine.is_late_yes(&answer("200 OK", "")));
+        assert!(!machine.is_late_yes(&answer("405 No", "Compression: LZ77-8K\r\n")));
+    }
+
+    #[test]
+    fn what_is_not_ours_is_passed_over_up_to_a_limit() {
+        let (now, mut machine) = (now(), negotiation());
+        let _ = machine.poll_step(now);
+        let foreign = "SIP/2.0 200 OK\r\nCompression: LZ77-8K\r\nCall-ID: other\r\n\
+                       CSeq: 1 NEGOTIATE\r\nContent-Length: 0\r\n\r\n";
+        let foreign = Message::parse(foreign.into()).unwrap();
+        for _ in 0..Negotiation::PASSED_OVER_LIMIT {
+            machine.receive(&foreign);
+            assert!(matches!(machine.poll_step(now), Step::Wait { .. }));
+        }
+        machine.receive(&foreign);
+        assert!(matches!(machine.poll_step(now), Step::Failed(_)));
+    }
+
+    #[test]
+    fn a_connection_that_is_lost_fails_and_an_answer_stands() {
+        let (now, mut machine) = (now(), negotiation());
+        machine.lost("closed".into());
+        assert_eq!(machine.poll_step(now), Step::Failed("closed".into()));
+        let mut machine = negotiation();
+        let _ = machine.poll_step(now);
+        machine.receive(&answer("200 OK", "Compression: LZ77-8K\r\n"));
+        machine.lost("closed".into());
+        assert_eq!(machine.poll_step(now), Step::Compressed);
+    }
+}
