@@ -83,6 +83,8 @@ pub mod discovery;
 
 pub mod sip;
 
+pub mod compression;
+
 pub mod auth;
 
 pub mod sign_in;
@@ -103,6 +105,9 @@ mod credentials;
 
 #[cfg(feature = "driver")]
 mod clock;
+
+#[cfg(feature = "driver")]
+mod packed;
 
 #[cfg(feature = "driver")]
 mod channel;

@@ -2,7 +2,7 @@
 //! it connects to nothing that a search would not connect to.
 
 use sip_signin::discovery::{ClearText, Fault, Search};
-use sip_signin::lab::{Answer, Lab, LabBuilder, Server, SipFault, TcpFault, TlsFault};
+use sip_signin::lab::{Answer, Compresses, Lab, LabBuilder, Server, SipFault, TcpFault, TlsFault};
 use sip_signin::{Client, SipAddress, Survey};
 
 fn jeremy() -> SipAddress {
@@ -43,6 +43,17 @@ async fn what_is_broken_behind_a_good_server_is_seen_too() {
     assert_eq!(schemes, ["NTLM", "Kerberos"]);
     assert_eq!(visited.response.as_ref().unwrap().status(), 401);
     assert!(visited.facts.tls.is_some());
+}
+
+#[tokio::test]
+async fn a_good_server_is_asked_whether_it_compresses() {
+    for (compresses, said) in [(Compresses::Yes, Ok(())), (Compresses::default(), Err(()))] {
+        let pool = Server::tls("pool01.contoso.com").compresses(compresses);
+        let lab = started(Lab::builder().internal(pool)).await;
+        let survey = survey(&lab).await;
+        let visited = survey.visits[0].result.as_ref().unwrap();
+        assert_eq!(visited.compresses.clone().unwrap().map_err(|_| ()), said, "{compresses:?}");
+    }
 }
 
 #[tokio::test]
@@ -116,8 +127,9 @@ async fn no_request_carries_credentials_and_each_server_gets_one() {
     let lab = started(Lab::ordinary("contoso.com")).await;
     let survey = survey(&lab).await;
     assert_eq!(survey.visits.len(), 2);
-    for seen in lab.seen() {
-        let sip = String::from_utf8(seen.sip).unwrap();
+    for host in ["pool01.contoso.com", "sip.contoso.com"] {
+        let seen = lab.seen().into_iter().filter(|seen| seen.host == host);
+        let sip: String = seen.map(|seen| String::from_utf8(seen.sip).unwrap()).collect();
         assert_eq!(sip.matches("REGISTER sip:").count(), 1, "{sip}");
         assert!(!sip.contains("uthorization:"), "{sip}");
     }

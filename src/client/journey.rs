@@ -137,8 +137,15 @@ impl Client {
             };
             let Connected { connection, endpoint, address: peer, token } = connected;
             luggage.redirects.visit(&endpoint);
-            let channel = Channel::new(connection);
-            let kind = match self.converse(&endpoint, peer, channel, &walk, luggage).await {
+            let opened = self.channel(luggage.address, &endpoint, connection).await;
+            let conversed = match opened {
+                Ok((channel, said)) => {
+                    said.into_iter().for_each(|said| walk.plan.note(said, now()));
+                    self.converse(&endpoint, peer, channel, &walk, luggage).await
+                }
+                Err(kind) => Err(kind),
+            };
+            let kind = match conversed {
                 Ok(Reached::In(signed_in)) => break Ok(Reached::In(signed_in)),
                 Ok(elsewhere) => {
                     walk.plan.handle(token.final_answer(elsewhere.to_string()), now());

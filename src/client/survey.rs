@@ -58,12 +58,14 @@ pub struct Visited {
     pub response: Option<Response>,
     /// The same, understood: the proofs that it asks for, or why nobody would be let in.
     pub challenges: Result<Vec<Challenge>, SignInFailureKind>,
+    /// Whether it compresses, or why not; asked on a connection of its own, of good servers over TLS.
+    pub compresses: Option<Result<(), WireText>>,
 }
 
 impl Client {
     /// Visits every server that the search of `address` leads to, and every address of theirs: looks
     /// up, judges names, connects, checks certificates, and sends each one a REGISTER without
-    /// credentials. Nobody is signed in.
+    /// credentials; then asks the good ones whether they compress. Nobody is signed in.
     ///
     /// A sign-in stops at the first server that lets it in; this goes on, so that what is broken
     /// beside or behind it is seen too. The rules are those of the search: what it would never
@@ -112,7 +114,29 @@ impl Client {
         visits.extend(
             join_all(spare.into_iter().map(|(e, a)| self.look(address, e, a, began))).await,
         );
+        join_all(visits.iter_mut().map(|visit| self.ask_compression(address, visit))).await;
         Ok(Survey { trace, visits })
+    }
+
+    /// Asks a good server whether it compresses.
+    async fn ask_compression(&self, user: &SipAddress, visit: &mut Visit) {
+        let Settings { transport, search, .. } = &*self.settings;
+        let Ok(visited) = &mut visit.result else { return };
+        if visited.challenges.is_err() || visited.facts.tls.is_none() {
+            return;
+        }
+        let connect = transport.connect(&visit.endpoint, visit.address);
+        let connected = timeout(search.timeouts().connect, connect).await;
+        visited.compresses = Some(match connected {
+            Err(_) => Err("not connected a second time: timed out".into()),
+            Ok(Err(failure)) => {
+                Err(WireText::new(format!("not connected a second time: {failure}")))
+            }
+            Ok(Ok(connection)) => match self.negotiate(user, &visit.endpoint, connection).await {
+                Ok((_, answer)) => answer,
+                Err(kind) => Err(WireText::printed(&kind)),
+            },
+        });
     }
 
     /// Connects to an address that the search passed over.
@@ -162,7 +186,12 @@ impl Client {
             (_, Some(error)) => SignInFailureKind::SignIn(endpoint.clone(), error),
             (Some(Answer::Challenged { challenges, unread, .. }), None) => {
                 if rules.mechanisms.answer_any(&challenges, endpoint.protocol) {
-                    return Ok(Visited { facts, response, challenges: Ok(challenges) });
+                    return Ok(Visited {
+                        facts,
+                        response,
+                        challenges: Ok(challenges),
+                        compresses: None,
+                    });
                 }
                 let offered = challenges.iter().map(|c| c.scheme().clone()).collect();
                 let attempts = unread.iter().map(|error| Attempt {
@@ -177,11 +206,16 @@ impl Client {
                 SignInFailureKind::Redirected(endpoint.clone(), contacts)
             }
             (_, None) if rules.allow_unauthenticated => {
-                return Ok(Visited { facts, response, challenges: Ok(Vec::new()) });
+                return Ok(Visited {
+                    facts,
+                    response,
+                    challenges: Ok(Vec::new()),
+                    compresses: None,
+                });
             }
             (_, None) => SignInFailureKind::SignIn(endpoint.clone(), SignInError::Unauthenticated),
         };
-        Ok(Visited { facts, response, challenges: Err(kind) })
+        Ok(Visited { facts, response, challenges: Err(kind), compresses: None })
     }
 }
 

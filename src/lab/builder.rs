@@ -163,14 +163,13 @@ impl LabBuilder {
 
     /// Listens where it is published, so that other programs find it by DNS alone: the DNS server at
     /// `dns`, each server at its own address and port, or at the address of the DNS server where it
-    /// has none. The addresses must be this machine's; those of black holes and refused servers are
-    /// nobody's.
+    /// has none; a server with port 0 is published at one that is free. The addresses must be this
+    /// machine's; those of black holes and refused servers are nobody's.
     ///
     /// ```
     /// use sip_signin::lab::{Lab, Server};
-    /// let lab = Lab::builder()
-    ///     .internal(Server::tls("pool01.contoso.com").port(5061))
-    ///     .listening(([127, 0, 0, 1], 5353).into());
+    /// let pool = Server::tls("pool01.contoso.com").port(0);
+    /// let lab = Lab::builder().internal(pool).listening(([127, 0, 0, 1], 5353).into());
     /// ```
     pub fn listening(self, dns: SocketAddr) -> Self {
         Self { listening: Some(dns), ..self }
@@ -225,6 +224,7 @@ impl LabBuilder {
     pub async fn start(mut self) -> Result<Lab, LabError> {
         self.place_first_fault();
         self.give_addresses()?;
+        let mut picked = self.pick_ports().await?;
         let mut zone = self.zone()?;
         let (authority, residents) = (Authority::new()?, self.residents()?);
         let closed = TcpSocket::new_v4()?;
@@ -247,7 +247,10 @@ impl LabBuilder {
                     Some(Fault::Tcp(TcpFault::Refused)) => Some(routes.closed),
                     _ => {
                         let at = if self.listening.is_some() { published } else { LOOPBACK };
-                        let listener = TcpListener::bind(at).await?;
+                        let listener = match picked.remove(&published) {
+                            Some(listener) => listener,
+                            None => TcpListener::bind(at).await?,
+                        };
                         let real = listener.local_addr()?;
                         tasks.spawn(site.run(listener));
                         Some(real)
@@ -259,17 +262,19 @@ impl LabBuilder {
             }
         }
         let (udp, tcp) = match self.listening {
-            Some(dns) => {
+            Some(dns) if dns.port() != 0 => {
                 let tcp = TcpListener::bind(dns).await?;
                 (UdpSocket::bind(tcp.local_addr()?).await?, tcp)
             }
-            None => same_port().await?,
+            _ => same_port(self.listening.unwrap_or(LOOPBACK)).await?,
         };
         let (dns, questions) = (udp.local_addr()?, zone.asked.clone());
         let (alive, dns_gone) = mpsc::channel(1);
         zone.alive = Some(alive);
+        let servers = self.servers.iter().map(|(server, _)| server.to_string()).collect();
         Ok(Lab {
             dns,
+            servers,
             routes: Arc::new(routes),
             root: authority.der(),
             root_pem: authority.pem(),
@@ -282,6 +287,20 @@ impl LabBuilder {
             tasks,
             _closed: closed,
         })
+    }
+
+    /// Gives each server without a port one that is free, and keeps it.
+    async fn pick_ports(&mut self) -> Result<BTreeMap<SocketAddr, TcpListener>, LabError> {
+        let mut picked = BTreeMap::new();
+        let listening = self.listening.is_some();
+        for (server, _) in self.servers.iter_mut().filter(|(s, _)| listening && s.port == 0) {
+            let Some(&first) = server.addresses.first() else { continue };
+            let listener = TcpListener::bind(SocketAddr::new(first, 0)).await?;
+            let published = listener.local_addr()?;
+            server.port = published.port();
+            picked.insert(published, listener);
+        }
+        Ok(picked)
     }
 
     fn place_first_fault(&mut self) {
@@ -365,10 +384,10 @@ impl LabBuilder {
 const LOOPBACK: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// A UDP and a TCP socket on one port, as a DNS server has them.
-async fn same_port() -> Result<(UdpSocket, TcpListener), LabError> {
+async fn same_port(any: SocketAddr) -> Result<(UdpSocket, TcpListener), LabError> {
     let mut attempts = 16_u32;
     loop {
-        let tcp = TcpListener::bind(LOOPBACK).await?;
+        let tcp = TcpListener::bind(any).await?;
         attempts = attempts.saturating_sub(1);
         match UdpSocket::bind(tcp.local_addr()?).await {
             Ok(udp) => return Ok((udp, tcp)),

@@ -42,6 +42,8 @@ mod acceptor;
 
 mod registrar;
 
+mod compression;
+
 mod server;
 
 mod dns;
@@ -62,6 +64,7 @@ use tokio::task::JoinSet;
 
 pub use accounts::Offer;
 pub use builder::LabBuilder;
+pub use compression::Compresses;
 pub use dns::Question;
 pub use fault::{DnsFault, Fault, SipFault, TcpFault, TlsFault, UnknownFault};
 pub use registrar::Answer;
@@ -105,6 +108,7 @@ use transport::Routes;
 /// ```
 pub struct Lab {
     dns: SocketAddr,
+    servers: Vec<String>,
     routes: Arc<Routes>,
     root: Bytes,
     root_pem: String,
@@ -153,6 +157,11 @@ impl Lab {
     /// Where the DNS server is, over UDP and TCP.
     pub fn dns(&self) -> SocketAddr {
         self.dns
+    }
+
+    /// The servers as they are published, `tls pool01.contoso.com:5061`, in the order they were added.
+    pub fn servers(&self) -> &[String] {
+        &self.servers
     }
 
     /// Where a published address leads; `None` for a black hole.

@@ -1,5 +1,6 @@
 //! One server of the deployment: a pool, a Director or an Edge, good or bad.
 
+use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -19,6 +20,7 @@ use super::acceptor::Desk;
 use super::accounts::{ORDINARY, Offer, Resident};
 use super::authority::Authority;
 use super::binding::LONGEST;
+use super::compression::{Compresses, Negotiated};
 use super::control::Control;
 use super::fault::{Fault, TcpFault, TlsFault};
 use super::registrar::{Answer, Registrar};
@@ -50,6 +52,7 @@ pub struct Server {
     offers: Vec<Offer>,
     home: Vec<String>,
     longest: u64,
+    compresses: Compresses,
     interval: Duration,
 }
 
@@ -76,6 +79,7 @@ impl Server {
             offers: ORDINARY.to_vec(),
             home: Vec::new(),
             longest: LONGEST,
+            compresses: Compresses::default(),
             interval: Duration::from_millis(50),
             host,
         }
@@ -145,10 +149,23 @@ impl Server {
         Self { longest: longest.as_secs(), ..self }
     }
 
+    /// What it does when it is asked to compress; over clear text it is never asked.
+    #[must_use]
+    pub fn compresses(self, compresses: Compresses) -> Self {
+        Self { compresses, ..self }
+    }
+
     /// The time between two bytes of a server with [`SipFault::Slow`](super::SipFault::Slow); 50 ms where it is not said.
     #[must_use]
     pub fn interval(self, interval: Duration) -> Self {
         Self { interval, ..self }
+    }
+}
+
+/// `tls pool01.contoso.com:5061`
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}:{}", self.protocol, self.host, self.port)
     }
 }
 
@@ -159,6 +176,7 @@ pub(super) struct Site {
     fault: Option<Fault>,
     tls: Option<Arc<ServerConfig>>,
     registrar: Registrar,
+    compresses: Compresses,
     seen: Log<Seen>,
 }
 
@@ -202,7 +220,14 @@ impl Site {
             interval: server.interval,
             date,
         };
-        Ok(Self { published, fault: server.fault, tls, registrar, seen: seen.clone() })
+        Ok(Self {
+            published,
+            fault: server.fault,
+            tls,
+            registrar,
+            compresses: server.compresses,
+            seen: seen.clone(),
+        })
     }
 
     /// Serves until it is dropped.
@@ -241,12 +266,20 @@ impl Site {
             };
         }
         let Some(tls) = &self.tls else {
-            self.registrar.serve(&mut stream, note).await?;
+            self.registrar.serve(&mut stream, Vec::new(), note).await?;
             return end(stream).await;
         };
         let mut stream = TlsAcceptor::from(Arc::clone(tls)).accept(stream).await?;
         note.handshake(stream.get_ref().1.server_name());
-        self.registrar.serve(&mut stream, note).await?;
+        match self.compresses.negotiate(&mut stream, note).await? {
+            Negotiated::Plain(stream, unread) => {
+                self.registrar.serve(stream, unread, note).await?;
+            }
+            Negotiated::Packed(mut packed) => {
+                self.registrar.serve(&mut packed, Vec::new(), note).await?;
+            }
+            Negotiated::Over => {}
+        }
         end(stream).await
     }
 }

@@ -1,6 +1,11 @@
 //! What the fuzz targets assert, shared with the stable tests: `fuzz/fuzz_targets` looks for inputs
 //! that break these, `tests/fuzz_corpus.rs` replays the inputs that are kept in `tests/corpus`.
 
+use std::sync::Arc;
+
+use sip_signin::compression::{
+    Compressor, Decompressor, Form, Level, PacketError, PacketReader, PacketWriter, SixBytes,
+};
 use sip_signin::sip::{Answer, Message, MessageReader};
 use sip_signin::{HostName, HostNamePolicy, NameRule, SipAddress};
 
@@ -87,4 +92,51 @@ pub fn register_answer(data: &[u8]) {
             assert!([401, 407].contains(&response.status()) && !challenges.is_empty());
         }
     }
+}
+
+/// Whatever comes as packets is refused or bounded, however it is cut; and whatever is written is read.
+///
+/// The first byte says where to cut, and at which level to write.
+pub fn mppc(data: &[u8]) {
+    let Some((&cut, stream)) = data.split_first() else { return };
+    let (front, back) = stream.split_at(usize::from(cut).min(stream.len()));
+    let whole = unpack(&[stream]);
+    assert_eq!(unpack(&[front, back]), whole);
+
+    let mut decompressor = Decompressor::new();
+    for at_front in [true, false] {
+        if let Ok(data) = decompressor.decompress(Form::Compressed { at_front }, stream, 4096) {
+            assert!(data.len() <= 4096);
+        }
+    }
+
+    let level = if cut.is_multiple_of(2) { Level::Fast } else { Level::Best };
+    let mut writer = PacketWriter::new(level, Arc::new(SixBytes));
+    let mut packets = Vec::new();
+    for data in [front, back, stream] {
+        let before = packets.len();
+        writer.write(data, &mut packets).unwrap();
+        let most = data.len() + 6 * data.len().div_ceil(Compressor::PACKET_LIMIT);
+        assert!(packets.len() - before <= most, "no packet is longer than its data");
+    }
+    let sent = [front, back, stream].concat();
+    assert_eq!(unpack(&[&packets]), (sent, None));
+}
+
+fn unpack(parts: &[&[u8]]) -> (Vec<u8>, Option<PacketError>) {
+    let (mut reader, mut heard) = (PacketReader::new(Arc::new(SixBytes)), Vec::new());
+    for part in parts {
+        let mut input = *part;
+        loop {
+            match reader.read(&mut input) {
+                Ok(Some(data)) => {
+                    assert!(data.len() <= Decompressor::PACKET_LIMIT);
+                    heard.extend_from_slice(data);
+                }
+                Ok(None) => break,
+                Err(error) => return (heard, Some(error)),
+            }
+        }
+    }
+    (heard, None)
 }

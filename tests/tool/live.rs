@@ -1,9 +1,9 @@
 //! What goes over sockets: `check`, `sign-in`, `demo` and `lab`, against the lab on loopback.
 
-#![expect(clippy::disallowed_methods, reason = "a test is a world of its own: it looks for ports")]
+#![expect(clippy::disallowed_methods, reason = "a test is a world of its own")]
 
 use std::io::{BufRead, BufReader};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Child, Stdio};
 use std::thread;
 
@@ -37,22 +37,18 @@ impl Deployment {
     }
 }
 
-/// A port that nothing else uses.
-fn port() -> u16 {
-    TcpListener::bind(DNS).unwrap().local_addr().unwrap().port()
-}
-
 /// The contract's own case, in one run: a wrong SRV target, an expired certificate and a pool one of
 /// whose two addresses is dead.
 #[tokio::test]
 async fn one_check_names_a_wrong_target_an_expired_certificate_and_a_half_dead_pool() {
-    let (pool, edge) = (port(), port());
     let builder = Lab::builder()
-        .internal(Server::tls("pool01.contoso.com").port(pool).address([127, 0, 0, 1]))
+        .internal(Server::tls("pool01.contoso.com").port(0).address([127, 0, 0, 1]))
         .address("pool01.contoso.com", [127, 0, 0, 2])
         .srv("_sipinternaltls._tcp.contoso.com", 0, 0, 5061, "pool01.fabrikam.com")
-        .external(Server::tls("sip.contoso.com").port(edge).fault(TlsFault::CertificateExpired));
+        .external(Server::tls("sip.contoso.com").port(0).fault(TlsFault::CertificateExpired));
     let deployment = Deployment::of("contract", builder).await;
+    let port = |at: usize| deployment.lab.servers()[at].rsplit(':').next().unwrap().to_owned();
+    let (pool, edge) = (port(0), port(1));
     let checked = deployment.run(&["check", "jeremy@contoso.com", "--json"]).await;
     assert_eq!(checked.code, 0, "{checked:?}");
     let story = checked.json();
@@ -93,9 +89,8 @@ async fn one_check_names_a_wrong_target_an_expired_certificate_and_a_half_dead_p
 
 #[tokio::test]
 async fn a_check_ends_with_no_where_no_server_asks_for_a_proof() {
-    let builder = Lab::builder().internal(
-        Server::tls("pool01.contoso.com").port(port()).fault(TlsFault::CertificateWrongName),
-    );
+    let builder = Lab::builder()
+        .internal(Server::tls("pool01.contoso.com").port(0).fault(TlsFault::CertificateWrongName));
     let deployment = Deployment::of("wrong-name", builder).await;
     let checked = deployment.run(&["check", "jeremy@contoso.com", "--json"]).await;
     assert_eq!(checked.code, 1, "{checked:?}");
@@ -178,19 +173,9 @@ struct Running {
 impl Running {
     fn start(name: &str) -> Self {
         let ca = file(&format!("{name}.pem"), "");
-        let [dns, tls, tcp, edge] = [port(), port(), port(), port()].map(|port| port.to_string());
         let mut child = tool()
             .args(["lab", "--json", "--ca", ca.to_str().unwrap()])
-            .args([
-                "--dns-port",
-                &dns,
-                "--tls-port",
-                &tls,
-                "--tcp-port",
-                &tcp,
-                "--edge-port",
-                &edge,
-            ])
+            .args(["--dns-port", "0", "--tls-port", "0", "--tcp-port", "0", "--edge-port", "0"])
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();

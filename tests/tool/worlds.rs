@@ -133,6 +133,7 @@ fn world(transcript: &Transcript) -> Result<String, Because> {
             Reply::Srv(question, learned) => (question.clone(), records(learned)?),
             Reply::Host(question, learned) => (question.clone(), addresses(learned)?),
             Reply::Connect(question, end) => (question.clone(), ended(end)),
+            Reply::Noted(_) => return Err("something is noted of a connection"),
             Reply::Useless(why) | Reply::Final(why) => {
                 let (question, since) = adopted.take().ok_or("nothing was adopted")?;
                 if since != line.at {

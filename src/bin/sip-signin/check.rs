@@ -204,6 +204,11 @@ impl Checked {
             }
             Err(kind) => say(page, "answers", BAD, &kind.to_string()),
         }
+        match &visited.compresses {
+            Some(Ok(())) => say(page, "compresses", PLAIN, "yes, where it is asked to"),
+            Some(Err(why)) => say(page, "compresses", PLAIN, &format!("no: {why}")),
+            None => {}
+        }
     }
 
     fn problem(&self, page: &mut Page, problem: &SignInFailureKind) {

@@ -29,7 +29,7 @@ pub struct Options {
     /// The address to listen at; it must be this machine's
     #[arg(long, value_name = "ADDR", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     address: IpAddr,
-    /// The port of the DNS server, UDP and TCP
+    /// The port of the DNS server, UDP and TCP; 0 is any that is free, here and below
     #[arg(long, value_name = "PORT", default_value = "5300")]
     dns_port: u16,
     /// The port of the pool over TLS
@@ -93,7 +93,7 @@ pub fn run(options: &Options, json: bool) -> Outcome {
         let running = Running {
             dns: lab.dns(),
             ca: options.ca.clone(),
-            servers: servers(options),
+            servers: lab.servers().to_vec(),
             accounts: vec![Account {
                 address: user.clone(),
                 account: options.user.clone(),
@@ -130,15 +130,6 @@ fn builder(options: &Options, user: &str) -> LabBuilder {
         Some(fault) => builder.fault(fault),
         None => builder,
     }
-}
-
-fn servers(options: &Options) -> Vec<String> {
-    let domain = &options.domain;
-    vec![
-        format!("tls pool01.{domain}:{}", options.tls_port),
-        format!("tcp pool01.{domain}:{}", options.tcp_port),
-        format!("tls sip.{domain}:{}", options.edge_port),
-    ]
 }
 
 fn page(running: &Running) -> Page {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use clap::Args;
 use sip_signin::auth::{Account, Credentials, DigestAlgorithm, Ntlm};
+use sip_signin::compression::Compression;
 use sip_signin::sign_in::{AskReason, CredentialRequest, Mechanisms};
 use sip_signin::sip::Message;
 use sip_signin::upkeep::SessionError;
@@ -43,6 +44,9 @@ pub struct Options {
     /// Which proof to give, and no other (may be given several times, the best first)
     #[arg(long, value_name = "NAME", value_parser = ["ntlm", "digest"])]
     mechanism: Vec<String>,
+    /// Ask the server to compress [default: never; length may give secrets away]
+    #[arg(long, value_name = "WHEN", value_parser = ["always", "never"])]
+    compression: Option<String>,
     /// Stay signed in until Ctrl-C: refresh, keep alive, show what comes; then sign out
     #[arg(long)]
     stay: bool,
@@ -64,6 +68,9 @@ pub fn run(options: &Options, json: bool) -> Outcome {
     let mut client = doors.client(&settings);
     if !options.mechanism.is_empty() {
         client = client.mechanisms(mechanisms(&options.mechanism));
+    }
+    if options.compression.as_deref() == Some("always") {
+        client = client.compression(Compression::Always);
     }
     let prompt = Prompt { account, awaited: awaited.clone() };
     let outcome = live(&awaited, async {
