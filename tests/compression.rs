@@ -277,7 +277,10 @@ fn what_does_not_fit_is_refused_and_nothing_is_done() {
 
 #[test]
 fn a_compressor_is_small() {
-    assert!(Compressor::STATE <= 24 * 1024, "{}", Compressor::STATE);
+    let counted =
+        allocation_counter::measure(|| std::mem::forget(Box::new(Compressor::new(Level::Best))));
+    assert_eq!(counted.bytes_total, Compressor::STATE as u64);
+    assert!(counted.bytes_total <= 24 * 1024, "{}", counted.bytes_total);
 }
 
 /// After construction nothing is allocated, whatever the packet.

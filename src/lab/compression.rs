@@ -42,7 +42,7 @@ pub(super) enum Negotiated<'a, S> {
     /// As it was.
     Plain(&'a mut S, Vec<u8>),
     /// In packets.
-    Packed(Packed<&'a mut S>),
+    Packed(Box<Packed<&'a mut S>>),
     /// It does not.
     Over,
 }
@@ -84,7 +84,7 @@ impl Compresses {
                 }
                 let came = BytesMut::from(&unread[..]);
                 let packed = Packed::new(stream, Level::Fast, Arc::new(SixBytes), came);
-                return Ok(Negotiated::Packed(packed));
+                return Ok(Negotiated::Packed(Box::new(packed)));
             }
         }
         Ok(Negotiated::Plain(stream, unread))

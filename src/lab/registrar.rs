@@ -104,15 +104,12 @@ pub(super) struct Registrar {
 
 impl Registrar {
     /// Answers requests until one side ends the connection.
-    pub(super) async fn serve<S>(
+    pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         stream: &mut S,
         mut unread: Vec<u8>,
         note: &Note,
-    ) -> io::Result<()>
-    where
-        S: AsyncRead + AsyncWrite + Unpin,
-    {
+    ) -> io::Result<()> {
         let mut session = Session::new(&self.desk).map_err(io::Error::other)?;
         let mut answers = self.answers.iter();
         let mut answer = Answer::challenge();

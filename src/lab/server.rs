@@ -276,7 +276,7 @@ impl Site {
                 self.registrar.serve(stream, unread, note).await?;
             }
             Negotiated::Packed(mut packed) => {
-                self.registrar.serve(&mut packed, Vec::new(), note).await?;
+                self.registrar.serve(&mut *packed, Vec::new(), note).await?;
             }
             Negotiated::Over => {}
         }

@@ -10,8 +10,7 @@ pub struct Packet {
     pub payload: Vec<u8>,
 }
 
-/// What our compression calls these flags. A remote desktop may flush and compress at once; where it
-/// does, it is asked to flush by itself before.
+/// What our compression calls these flags.
 pub fn form(flags: u32) -> Form {
     Form::from_flags((flags >> 4) as u8).expect("flags that compression has")
 }
