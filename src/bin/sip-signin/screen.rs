@@ -149,8 +149,11 @@ pub fn print(text: &str) -> io::Result<()> {
     erase_meanwhile();
     let mut out = anstream::stdout().lock();
     let trimmed: String = text.split_inclusive('\n').map(trim_line).collect();
-    out.write_all(trimmed.as_bytes())?;
-    out.flush()
+    match out.write_all(trimmed.as_bytes()).and_then(|()| out.flush()) {
+        // Nobody reads any more; the exit code still counts.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
 }
 
 fn trim_line(line: &str) -> String {
