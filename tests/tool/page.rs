@@ -97,3 +97,31 @@ fn the_page_names_every_word_and_every_policy() {
         assert!(page.contains(&format!("`{word}`")), "{word} is not on the page");
     }
 }
+
+/// The captures in the README, but for the one of a deployment that nobody has.
+#[test]
+fn the_readme_shows_what_the_tool_prints() {
+    let readme = include_str!("../../README.md");
+    let copy = |name: &str, text: &str| std::fs::write(folder().join(name), text).unwrap();
+    copy("planned.toml", include_str!("planned.toml"));
+    copy(
+        "response.txt",
+        "SIP/2.0 403 Forbidden\n\
+         ms-diagnostics: 4004;reason=\"Not authorized\";source=\"pool01.contoso.com\"\n",
+    );
+    let mut shown = 0;
+    for (language, text) in blocks(readme) {
+        for capture in text.split("$ sip-signin ").skip(1).filter(|_| language == "text") {
+            let (arguments, said) = capture.split_once('\n').unwrap();
+            if said.contains('…') {
+                continue;
+            }
+            let arguments: Vec<&str> = arguments.split_whitespace().collect();
+            let mut command = tool();
+            command.args(&arguments).env("COLUMNS", "80").current_dir(folder());
+            assert_eq!(finish(&mut command).out.trim_end(), said.trim_end(), "{arguments:?}");
+            shown += 1;
+        }
+    }
+    assert_eq!(shown, 3);
+}

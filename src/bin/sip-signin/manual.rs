@@ -1,7 +1,7 @@
 //! `man` and `completions`: the manual and what shells need to complete commands.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Command};
 
@@ -30,23 +30,41 @@ pub struct Completions {
     shell: clap_complete::Shell,
 }
 
-pub fn man(options: &Man, command: Command) -> Outcome {
-    match &options.into {
-        None => {
-            let mut page = Vec::new();
-            clap_mangen::Man::new(command).render(&mut page)?;
-            screen::print(&String::from_utf8_lossy(&page))?;
-        }
-        Some(folder) => write(folder, command).map_err(|error| {
-            let what = format!("the pages cannot be written to {}: {error}", folder.display());
-            Complaint::input(what, "name a folder that is there")
-        })?,
+pub fn man(options: &Man, mut command: Command) -> Outcome {
+    command.build();
+    let Some(folder) = &options.into else {
+        screen::print(&page(command)?)?;
+        return Ok(End::Yes);
+    };
+    let complain = |error: io::Error| {
+        let what = format!("the pages cannot be written to {}: {error}", folder.display());
+        Complaint::input(what, "name a folder that is there")
+    };
+    let own = command.get_subcommands().filter(|own| own.get_name() != "help");
+    let own = own.map(|own| {
+        let name = format!("sip-signin-{}", own.get_name());
+        own.clone().name(name)
+    });
+    for command in own.chain([command.clone()]).collect::<Vec<_>>() {
+        let path = folder.join(format!("{}.1", command.get_name()));
+        let text = page(command)?;
+        std::fs::write(path, text).map_err(complain)?;
     }
     Ok(End::Yes)
 }
 
-fn write(folder: &Path, command: Command) -> io::Result<()> {
-    clap_mangen::generate_to(command, folder)
+/// The page of a command, in the language of man.
+fn page(command: Command) -> io::Result<String> {
+    let mut page = Vec::new();
+    clap_mangen::Man::new(command).section("1").manual("").render(&mut page)?;
+    let page = String::from_utf8_lossy(&page);
+    let Some((before, extra)) = page.split_once(".SH EXTRA\n") else { return Ok(page.into()) };
+    let (notes, behind) = match extra.split_once("\n.SH") {
+        Some((notes, behind)) => (notes, format!(".SH{behind}")),
+        None => (extra.trim_end(), String::new()),
+    };
+    // Examples stay as they are.
+    Ok(format!("{before}.SH NOTES\n.nf\n{notes}\n.fi\n{behind}"))
 }
 
 pub fn completions(options: &Completions, mut command: Command) -> Outcome {
