@@ -151,6 +151,23 @@ async fn the_binding_is_refreshed_before_it_ends_and_the_connection_kept_alive()
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_message_that_overtakes_the_answer_to_a_refresh_spoils_no_proof() {
+    for offer in OFFERS {
+        let (lab, mut session) = session(server().offers([offer])).await;
+        let registers = count(&lab, "REGISTER");
+        session.sender().refresh();
+        let once = tokio::time::timeout(Duration::ZERO, session.receive()).await;
+        assert!(once.is_err(), "the refresh is out, the answer is not here");
+        session.send(message(1, "OPTIONS", "")).await.unwrap();
+        let received = session.receive().await.unwrap().unwrap();
+        assert_eq!(received.message.headers().call_id().unwrap(), "call-1");
+        assert_eq!(session.registration().action.unwrap().raw(), "refreshed", "{offer:?}");
+        assert_eq!(session.registration().protection, Protection::Verified, "{offer:?}");
+        assert_eq!(count(&lab, "REGISTER") - registers, 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_server_that_forgot_the_binding_has_lost_us() {
     for offer in OFFERS {
         let (lab, mut session) = session(server().offers([offer])).await;
