@@ -114,6 +114,8 @@ async fn messages_go_both_ways_with_verified_signatures() {
             assert_eq!(request.message.headers().body(), b"hello");
             session.send(ok(&request.message)).await.unwrap();
         }
+        let shown = format!("{session:?}");
+        assert!(shown.contains("Upkeep") && !shown.contains(PASSWORD), "{shown}");
         session.sign_out().await.unwrap();
         until_closed(&lab).await;
         let seen = &lab.seen()[0];
