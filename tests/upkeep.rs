@@ -32,9 +32,14 @@ impl Random for Fixed {
     }
 }
 
-/// A mechanism of one token, whose only signature is `signed`, and which ends after a time.
+/// A mechanism whose one token is the password, whose only signature is `signed`, and which ends after
+/// a time.
 #[derive(Clone)]
-struct Proof(Option<Duration>, Option<SystemTime>);
+struct Proof {
+    life: Option<Duration>,
+    end: Option<SystemTime>,
+    token: Vec<u8>,
+}
 
 impl MechanismProvider for Proof {
     fn scheme(&self) -> Scheme {
@@ -45,8 +50,10 @@ impl MechanismProvider for Proof {
         matches!(identity, Identity::Supplied(_))
     }
 
-    fn start(&self, _: &str, _: Identity<'_>) -> Result<Box<dyn Mechanism>, MechanismError> {
-        Ok(Box::new(self.clone()))
+    fn start(&self, _: &str, i: Identity<'_>) -> Result<Box<dyn Mechanism>, MechanismError> {
+        let Identity::Supplied(credentials) = i else { panic!() };
+        let token = credentials.password.reveal().into();
+        Ok(Box::new(Self { token, ..self.clone() }))
     }
 }
 
@@ -57,8 +64,8 @@ impl Mechanism for Proof {
         now: Now,
         _: &dyn Random,
     ) -> Result<MechanismStep, MechanismError> {
-        self.1 = self.0.map(|life| now.wall + life);
-        Ok(MechanismStep::Done(Some(b"token".to_vec())))
+        self.end = self.life.map(|life| now.wall + life);
+        Ok(MechanismStep::Done(Some(self.token.clone())))
     }
 
     fn sign(&mut self, _: &[u8]) -> Result<Vec<u8>, MechanismError> {
@@ -70,7 +77,7 @@ impl Mechanism for Proof {
     }
 
     fn expires(&self) -> Option<SystemTime> {
-        self.1
+        self.end
     }
 }
 
@@ -100,7 +107,7 @@ fn server() -> Server {
 
 fn ntlm(life: Option<Duration>) -> Rules {
     let mut rules = Rules::default();
-    rules.mechanisms = Mechanisms::none().then(Proof(life, None));
+    rules.mechanisms = Mechanisms::none().then(Proof { life, end: None, token: Vec::new() });
     rules
 }
 
@@ -400,10 +407,15 @@ fn the_renewal_asks_when_the_password_is_not_believed_any_more_and_fails_when_no
     let new = Credentials::new(r"CONTOSO\jeremy".parse().unwrap(), "new");
     talk.machine.supply(Some(new), talk.now);
     talk.rest();
+    assert!(talk.last("Authorization").contains("gssapi-data=\"bmV3\""), "`new` in base64");
     talk.snum = 0;
-    talk.answer("200 OK", &["Expires: 600", REFRESHED], Right);
+    talk.answer("200 OK", &["Expires: 99999", REFRESHED], Right);
     talk.rest();
-    assert!(talk.machine.end().is_none());
+    // What was rejected is never sent again, at no later renewal.
+    talk.at(due + due).rest();
+    talk.answer("401 No", &[NTLM], Absent);
+    talk.rest();
+    assert!(talk.last("Authorization").contains("gssapi-data=\"bmV3\""));
 }
 
 /// The seed only spreads; 80 to 100 % of what the server says.
@@ -443,6 +455,52 @@ fn a_word_is_said_when_nothing_was_sent_for_a_while() {
             talk.at(last + most + MS).rest();
             assert_eq!(talk.pings, pings, "{line} {before:?}");
         }
+    }
+}
+
+/// One hour with servers that would like to hear from us all the time.
+#[test]
+fn no_server_makes_a_tight_loop() {
+    let anew = Association::LIFETIME;
+    for (first, status, lines, most) in [
+        ("Expires: 1", "200 OK", vec!["Expires: 1", REFRESHED], 1),
+        ("Expires: 6", "200 OK", vec!["Expires: 6", REFRESHED], 1),
+        // Each refresh is a renewal: the refresh, the bare one, the proof.
+        ("Expires: 1", "401 No", vec![NTLM], 3),
+    ] {
+        let mut talk = Talk::new(ntlm(Some(anew)), &[first, "ms-keep-alive: x;timeout=1"]);
+        let (mut at, mut polls) = (Duration::ZERO, 0);
+        while at < seconds(3600) {
+            let sent = talk.sent.len();
+            at = talk.at(at).rest().min(at + seconds(1)).max(at + MS);
+            polls += 1;
+            if talk.sent.len() == sent {
+                continue;
+            }
+            // The server answers everything at once.
+            loop {
+                let sent = talk.sent.len();
+                let authorization = talk.last("Authorization");
+                if authorization.contains("gssapi-data") {
+                    talk.snum = 0;
+                    talk.answer("200 OK", &["Expires: 1", REFRESHED], Right);
+                } else if authorization.is_empty() {
+                    talk.answer("401 No", &[NTLM], Absent);
+                } else {
+                    talk.answer(status, &lines, if status == "200 OK" { Right } else { Absent });
+                }
+                talk.rest();
+                if talk.sent.len() == sent {
+                    break;
+                }
+            }
+        }
+        let interval = Upkeep::SHORTEST.as_secs() as usize;
+        let registers = talk.sent.len();
+        assert!(registers >= 3600 / 7, "{first} {status}: it lived: {registers}");
+        assert!(registers <= most * 3600 / interval + most, "{first} {status}: {registers}");
+        assert!(talk.pings <= 3600 / interval + 1, "{}", talk.pings);
+        assert!(polls < 20_000, "{polls}");
     }
 }
 
