@@ -640,3 +640,140 @@ mod negotiation {
         assert_eq!(machine.poll_step(now), Step::Compressed);
     }
 }
+
+/// Plain second readings of the rules.
+mod oracle {
+    use super::*;
+
+    /// Reads a packet bit by bit, and allows no reference to what no packet wrote.
+    #[derive(Default)]
+    struct Ring {
+        cells: Vec<Option<u8>>,
+        at: usize,
+    }
+
+    impl Ring {
+        fn read(&mut self, form: Form, packet: &[u8]) -> Vec<u8> {
+            self.cells.resize(8192, None);
+            match form {
+                Form::Flushed => {
+                    *self = Self::default();
+                    return packet.to_vec();
+                }
+                Form::Plain => panic!("it is never written"),
+                Form::Compressed { at_front: true } => self.at = 0,
+                Form::Compressed { at_front: false } => {}
+            }
+            let bits: Vec<bool> = packet
+                .iter()
+                .flat_map(|byte| (0..8).rev().map(move |n| byte >> n & 1 == 1))
+                .collect();
+            let mut bits = &bits[..];
+            let take = |count: usize, bits: &mut &[bool]| -> usize {
+                let (front, rest) = bits.split_at(count);
+                *bits = rest;
+                front.iter().fold(0, |number, &bit| number << 1 | usize::from(bit))
+            };
+            let mut plain = Vec::new();
+            while bits.len() >= 8 {
+                if take(1, &mut bits) == 0 {
+                    plain.push(self.put(take(7, &mut bits) as u8));
+                } else if take(1, &mut bits) == 0 {
+                    plain.push(self.put(0x80 | take(7, &mut bits) as u8));
+                } else {
+                    let offset = if take(1, &mut bits) == 0 {
+                        320 + take(13, &mut bits)
+                    } else if take(1, &mut bits) == 0 {
+                        64 + take(8, &mut bits)
+                    } else {
+                        take(6, &mut bits)
+                    };
+                    let mut ones = 0;
+                    while take(1, &mut bits) == 1 {
+                        ones += 1;
+                    }
+                    let length = match ones {
+                        0 => 3,
+                        _ => (1 << (ones + 1)) + take(ones + 1, &mut bits),
+                    };
+                    for _ in 0..length {
+                        let cell = self.cells[(self.at + 8192 - offset) % 8192];
+                        plain.push(self.put(cell.expect("nobody wrote there")));
+                    }
+                }
+            }
+            plain
+        }
+
+        fn put(&mut self, byte: u8) -> u8 {
+            self.cells[self.at] = Some(byte);
+            self.at += 1;
+            byte
+        }
+    }
+
+    /// In how many bytes `data` can be written behind nothing: every literal, every reference, every
+    /// length.
+    fn shortest(data: &[u8]) -> usize {
+        let mut bits = vec![0; data.len() + 1];
+        for at in (0..data.len()).rev() {
+            bits[at] = bits[at + 1] + if data[at] < 0x80 { 8 } else { 9 };
+            for offset in 1..=at {
+                let size = if offset < 64 {
+                    10
+                } else if offset < 320 {
+                    12
+                } else {
+                    16
+                };
+                let same = (at..data.len()).take_while(|&n| data[n] == data[n - offset]).count();
+                for length in 3..=same {
+                    let more = if length == 3 { 1 } else { 2 * length.ilog2() as usize };
+                    bits[at] = bits[at].min(bits[at + length] + size + more);
+                }
+            }
+        }
+        bits[0].div_ceil(8)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn nothing_is_referred_to_that_was_not_written(
+            all in prop::collection::vec(data(), 1..8),
+            piece in 1..8188_usize,
+            best in any::<bool>(),
+        ) {
+            let all: Vec<_> = all.concat().chunks(piece).map(<[u8]>::to_vec).collect();
+            let mut ring = Ring::default();
+            for ((form, packet), data) in round_trip(&mut Compressor::new(LEVELS[usize::from(best)]), &all)
+                .iter()
+                .zip(&all)
+            {
+                prop_assert_eq!(&ring.read(*form, packet), data);
+            }
+        }
+
+        #[test]
+        fn the_best_level_finds_the_shortest_packet(
+            data in prop::collection::vec(b'a'..=b'c', 1..300),
+            high in any::<bool>(),
+        ) {
+            let data: Vec<u8> = data.iter().map(|byte| byte | u8::from(high) << 7).collect();
+            let mut out = vec![0; data.len() + Compressor::ROOM];
+            let (_, length) = Compressor::new(Level::Best).compress(&data, &mut out).unwrap();
+            prop_assert_eq!(length, shortest(&data).min(data.len()));
+        }
+    }
+
+    #[test]
+    fn an_empty_lap_forgets_nothing() {
+        let mut decompressor = Decompressor::new();
+        for packet in [&b"abc"[..], b"", b""] {
+            assert_eq!(decompressor.decompress(FRONT, packet, 8192).unwrap(), packet);
+        }
+        let far = hex("debf00");
+        assert_eq!(decompressor.decompress(BEHIND, &far, 8192).unwrap(), *b"bc\0");
+    }
+}

@@ -100,7 +100,7 @@ async fn every_answer_leads_where_the_table_says() {
     };
     is_in(Compresses::Yes, "compression on: LZ77-8K").await;
     is_in(Compresses::No, "compression off: declined with 405 Method Not Allowed").await;
-    is_in(Compresses::Other, "compression off: declined with compression of another kind").await;
+    is_in(Compresses::Other, "compression off: answered with None").await;
     is_in(Compresses::Silent, "compression off: not answered in time").await;
 
     let is_lost = |compresses, expected: &'static str| async move {

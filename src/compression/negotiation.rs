@@ -99,7 +99,7 @@ pub enum Declined {
     #[error("declined with {0} {1}")]
     Answer(u16, WireText),
     /// The server says yes, but to something else: what it named, if anything.
-    #[error("declined with compression {}", .0.as_ref().map_or("unnamed", |_| "of another kind"))]
+    #[error("answered {}", .0.as_ref().map_or("without one".into(), |name| format!("with {name}")))]
     Other(Option<WireText>),
     /// The server said nothing in time.
     #[error("not answered in time")]
