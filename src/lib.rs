@@ -85,6 +85,8 @@ pub mod auth;
 
 pub mod sign_in;
 
+mod back_off;
+
 #[cfg(feature = "driver")]
 mod system_random;
 
@@ -113,6 +115,7 @@ pub mod net;
 pub mod lab;
 
 pub use address::{AddressError, AddressErrorKind, SipAddress};
+pub use back_off::BackOff;
 #[cfg(feature = "driver")]
 pub use channel::{Channel, ChannelError};
 #[cfg(feature = "driver")]
