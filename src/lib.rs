@@ -108,6 +108,9 @@ mod failure;
 #[cfg(feature = "driver")]
 mod client;
 
+#[cfg(feature = "driver")]
+mod supervisor;
+
 #[cfg(any(feature = "hickory", feature = "rustls"))]
 pub mod net;
 
@@ -130,6 +133,8 @@ pub use policy::{HostNamePolicy, NameRule, Origin, Refusal, TrustedHost};
 pub use random::{Random, RandomError};
 #[cfg(feature = "driver")]
 pub use resolver::Resolver;
+#[cfg(feature = "driver")]
+pub use supervisor::{Supervisor, SupervisorEvent};
 #[cfg(feature = "driver")]
 pub use system_random::SystemRandom;
 pub use text::WireText;
