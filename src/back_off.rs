@@ -117,7 +117,7 @@ impl BackOff {
                 let half = self.upper_bound().checked_div(2).unwrap_or_default();
                 Some(self.wait(half, half, retry_after))
             }
-            Retry::AfterChange | Retry::WithCredentials => None,
+            Retry::AfterChange | Retry::Never | Retry::WithCredentials => None,
         }
     }
 

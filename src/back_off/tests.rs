@@ -71,7 +71,7 @@ fn a_retry_after_lengthens_a_wait_and_keeps_it_spread() {
 
 #[test]
 fn what_waiting_does_not_mend_is_not_waited_for() {
-    for retry in [Retry::AfterChange, Retry::WithCredentials] {
+    for retry in [Retry::AfterChange, Retry::Never, Retry::WithCredentials] {
         let mut back_off = BackOff::new(Seed(0));
         assert_eq!(back_off.failed(retry, Some(seconds(1))), None);
         assert_eq!(back_off.lost(seconds(9999), retry, None), None);
