@@ -47,8 +47,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     while let Some(event) = supervisor.next().await {
         print!("{:>4.1} s  ", began.elapsed().as_secs_f32());
         match event {
-            SupervisorEvent::SignedIn => {
-                println!("{ADDRESS} is signed in");
+            SupervisorEvent::SignedIn { sender, .. } => {
+                println!("{ADDRESS} is signed in at {}", sender.endpoint());
                 if failures > 0 {
                     return Ok(());
                 }
@@ -58,7 +58,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
                     lab.stop().await;
                 }
             }
-            SupervisorEvent::Message(message) => println!("{message:?}"),
             SupervisorEvent::Lost { why, again } => println!("lost: {why}; {}", at(again)),
             SupervisorEvent::Failed { why, again } => {
                 println!("failed: {}; {}", why.kind(), at(again));

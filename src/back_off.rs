@@ -14,6 +14,7 @@ use crate::sip::Epid;
 /// | a sign-in failed | one more | 50 to 100 % of W |
 /// | a session ended before [`SETTLED_AFTER`](Self::SETTLED_AFTER) | one more | 50 to 100 % of W |
 /// | a session ended later than that | 0 | 0 to 100 % of the base time |
+/// | the same, because the server only forgot us or sent us elsewhere | 0 | none |
 /// | a failure that waiting does not mend | | for ever |
 ///
 /// W is the base time, doubled for each failure in a row, and at most the longest time. A server's
@@ -112,7 +113,7 @@ impl BackOff {
     /// password that was rejected is never sent again.
     pub fn failed(&mut self, retry: Retry, retry_after: Option<Duration>) -> Option<Duration> {
         match retry {
-            Retry::Later => {
+            Retry::Later | Retry::Now => {
                 self.failures = self.failures.saturating_add(1);
                 let half = self.upper_bound().checked_div(2).unwrap_or_default();
                 Some(self.wait(half, half, retry_after))
@@ -129,11 +130,13 @@ impl BackOff {
         retry: Retry,
         retry_after: Option<Duration>,
     ) -> Option<Duration> {
-        if lived < self.settled_after || retry != Retry::Later {
-            return self.failed(retry, retry_after);
-        }
+        let spread = match retry {
+            Retry::Later if lived >= self.settled_after => self.base,
+            Retry::Now if lived >= self.settled_after => Duration::ZERO,
+            _ => return self.failed(retry, retry_after),
+        };
         self.failures = 0;
-        Some(self.wait(Duration::ZERO, self.base, retry_after))
+        Some(self.wait(Duration::ZERO, spread, retry_after))
     }
 
     /// W of [RFC 5626 section 4.5].

@@ -85,6 +85,8 @@ pub mod auth;
 
 pub mod sign_in;
 
+pub mod upkeep;
+
 mod back_off;
 
 #[cfg(feature = "driver")]
@@ -100,10 +102,16 @@ mod transport;
 mod credentials;
 
 #[cfg(feature = "driver")]
+mod clock;
+
+#[cfg(feature = "driver")]
 mod channel;
 
 #[cfg(feature = "driver")]
 mod failure;
+
+#[cfg(feature = "driver")]
+mod session;
 
 #[cfg(feature = "driver")]
 mod client;
@@ -134,12 +142,15 @@ pub use random::{Random, RandomError};
 #[cfg(feature = "driver")]
 pub use resolver::Resolver;
 #[cfg(feature = "driver")]
+pub use session::{Received, Session, SessionReceiver, SessionSender};
+#[cfg(feature = "driver")]
 pub use supervisor::{Supervisor, SupervisorEvent};
 #[cfg(feature = "driver")]
 pub use system_random::SystemRandom;
 pub use text::WireText;
 #[cfg(feature = "driver")]
 pub use transport::{Connection, ConnectionFacts, TlsFacts, Transport};
+pub use upkeep::{SendError, SessionError};
 
 /// The README's example compiles.
 #[cfg(all(doctest, feature = "net"))]

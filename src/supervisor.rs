@@ -2,19 +2,20 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 
 use crate::address::SipAddress;
 use crate::back_off::BackOff;
-use crate::channel::ChannelError;
-use crate::client::{Client, SignedIn, now};
+use crate::client::{Client, SignedIn};
+use crate::clock::now;
 use crate::credentials::CredentialSource;
+use crate::discovery::Trace;
 use crate::failure::SignInFailure;
 use crate::random::RandomError;
-use crate::sign_in::Retry;
-use crate::sip::Message;
+use crate::session::{Received, SessionReceiver, SessionSender};
+use crate::upkeep::SessionError;
 
 /// Keeps a user signed in, for as long as the caller asks it for events.
 ///
@@ -35,8 +36,8 @@ use crate::sip::Message;
 /// let mut supervisor = Supervisor::new(&client, "sip:jeremy@contoso.com".parse()?, source)?;
 /// while let Some(event) = supervisor.next().await {
 ///     match event {
-///         SupervisorEvent::SignedIn => println!("signed in"),
-///         SupervisorEvent::Message(message) => println!("{message:?}"),
+///         SupervisorEvent::SignedIn { sender, .. } => println!("at {}", sender.endpoint()),
+///         SupervisorEvent::Received(received) => println!("{:?}", received.message),
 ///         SupervisorEvent::Lost { why, again } => println!("{why}; again at {again:?}"),
 ///         SupervisorEvent::Failed { why, again } => println!("{why}; again at {again:?}"),
 ///         _ => {}
@@ -54,9 +55,16 @@ pub struct Supervisor {
 }
 
 enum State {
-    Waiting { until: Instant },
+    /// Before the next attempt.
+    Waiting {
+        until: Instant,
+    },
     SigningIn(BoxFuture<'static, Result<SignedIn, SignInFailure>>),
-    Up { session: Box<SignedIn>, since: Instant },
+    Up {
+        sender: SessionSender,
+        receiver: SessionReceiver,
+        since: Instant,
+    },
     Over,
 }
 
@@ -64,14 +72,21 @@ enum State {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum SupervisorEvent {
-    /// A session has begun.
-    SignedIn,
+    /// A session has begun. What was said in the one before, dialogs and subscriptions, is gone.
+    SignedIn {
+        /// Sends messages, for as long as this session lasts, and knows the server and the binding.
+        sender: SessionSender,
+        /// How the server was found: the search, then a trace for each redirect that was followed.
+        traces: Vec<Trace>,
+    },
     /// The session brought a message.
-    Message(Message),
-    /// The session is over.
+    Received(Received),
+    /// Somebody signed out, and the server let us go. Nothing follows.
+    SignedOut,
+    /// The session is over, and not because the server let us go.
     Lost {
-        /// How it ended.
-        why: ChannelError,
+        /// Whose fault it is, what, and what to do.
+        why: SessionError,
         /// When the supervisor signs in again; `None` when it does not, and nothing follows.
         again: Option<Instant>,
     },
@@ -122,21 +137,25 @@ impl Supervisor {
                     self.state = State::SigningIn(self.attempt());
                 }
                 State::SigningIn(attempt) => match attempt.await {
-                    Ok(signed_in) => {
-                        self.state = State::Up { session: Box::new(signed_in), since: now() };
-                        return Some(SupervisorEvent::SignedIn);
-                    }
+                    Ok(signed_in) => return Some(self.begin(signed_in)),
                     Err(failure) => {
                         let wait = self.back_off.failed(failure.retry(), failure.retry_after());
                         let (why, again) = (Box::new(failure), self.wait(wait));
                         return Some(SupervisorEvent::Failed { why, again });
                     }
                 },
-                State::Up { session, since } => match session.channel.receive().await {
-                    Ok(message) => return Some(SupervisorEvent::Message(message)),
+                State::Up { sender, receiver, since } => match receiver.receive().await {
+                    Ok(Some(received)) => return Some(SupervisorEvent::Received(received)),
+                    Ok(None) => {
+                        self.state = State::Over;
+                        return Some(SupervisorEvent::SignedOut);
+                    }
                     Err(why) => {
                         let lived = now().saturating_duration_since(*since);
-                        let wait = self.back_off.lost(lived, Retry::Later, None);
+                        let wait = match sender.is_leaving() {
+                            true => None,
+                            false => self.back_off.lost(lived, why.retry(), why.retry_after()),
+                        };
                         let again = self.wait(wait);
                         return Some(SupervisorEvent::Lost { why, again });
                     }
@@ -144,6 +163,26 @@ impl Supervisor {
                 State::Over => return None,
             }
         }
+    }
+
+    /// Signs out: the session says so to the server, and the next event is its last. Where there is
+    /// no session, an attempt or a wait is given up, and no event follows.
+    ///
+    /// Any [`SessionSender`] may do it too; the supervisor never signs in again after that.
+    pub fn sign_out(&mut self) {
+        match &self.state {
+            State::Up { sender, .. } => sender.sign_out(),
+            _ => self.state = State::Over,
+        }
+    }
+
+    /// A session, both ends of it.
+    fn begin(&mut self, signed_in: SignedIn) -> SupervisorEvent {
+        let SignedIn { session, trace, redirects, .. } = signed_in;
+        let (sender, receiver) = session.asking(Arc::clone(&self.source)).split();
+        self.state = State::Up { sender: sender.clone(), receiver, since: now() };
+        let traces = std::iter::once(trace).chain(redirects).collect();
+        SupervisorEvent::SignedIn { sender, traces }
     }
 
     /// One attempt, which holds all that it needs, so that it outlives a call that is cancelled.
@@ -154,7 +193,7 @@ impl Supervisor {
     }
 
     /// Waits for so long, or for ever; says until when.
-    fn wait(&mut self, wait: Option<std::time::Duration>) -> Option<Instant> {
+    fn wait(&mut self, wait: Option<Duration>) -> Option<Instant> {
         let until = wait.and_then(|wait| now().checked_add(wait));
         self.state = until.map_or(State::Over, |until| State::Waiting { until });
         until

@@ -230,7 +230,7 @@ async fn next(supervisor: &mut Supervisor) -> SupervisorEvent {
 async fn signed_in(supervisor: &mut Supervisor) {
     loop {
         match next(supervisor).await {
-            SupervisorEvent::SignedIn => return,
+            SupervisorEvent::SignedIn { .. } => return,
             SupervisorEvent::Failed { again: Some(_), .. } => {}
             other => panic!("{other:?}"),
         }
@@ -306,8 +306,8 @@ async fn it_comes_back_when_the_server_does() {
     let mut supervisor = world.supervisor("8248ca9ebb");
     signed_in(&mut supervisor).await;
     assert_eq!(world.noted().searches, [Duration::ZERO], "the first attempt does not wait");
-    let SupervisorEvent::Message(message) = next(&mut supervisor).await else { panic!() };
-    assert_eq!(message.headers().call_id().as_deref(), Some("1"));
+    let SupervisorEvent::Received(received) = next(&mut supervisor).await else { panic!() };
+    assert_eq!(received.message.headers().call_id().as_deref(), Some("1"));
     assert!(events(&mut supervisor, Duration::from_secs(600)).await.is_empty());
 
     world.now_does(Does::Refuses);
@@ -324,7 +324,7 @@ async fn it_comes_back_when_the_server_does() {
     let returned = Instant::now();
     signed_in(&mut supervisor).await;
     assert!(returned.elapsed() <= BackOff::LONGEST);
-    assert!(matches!(next(&mut supervisor).await, SupervisorEvent::Message(_)));
+    assert!(matches!(next(&mut supervisor).await, SupervisorEvent::Received(_)));
 }
 
 #[tokio::test(start_paused = true)]

@@ -80,22 +80,25 @@ fn what_waiting_does_not_mend_is_not_waited_for() {
 
 #[test]
 fn a_session_that_lived_is_a_success_and_one_that_did_not_a_failure() {
-    let after = |lived| {
+    let after = |lived, retry| {
         move |seed| {
             let mut back_off = BackOff::new(Seed(seed));
             for _ in 0..3 {
                 back_off.failed(Retry::Later, None);
             }
-            let wait = back_off.lost(seconds(lived), Retry::Later, None).unwrap();
+            let wait = back_off.lost(seconds(lived), retry, None).unwrap();
             (wait, back_off.failures())
         }
     };
-    let (settled, failures): (Vec<_>, Vec<_>) = SEEDS.map(after(120)).unzip();
+    let (settled, failures): (Vec<_>, Vec<_>) = SEEDS.map(after(120, Retry::Later)).unzip();
     assert_fills(&settled, seconds(0)..=seconds(30));
     assert!(failures.iter().all(|failures| *failures == 0));
-    let (short, failures): (Vec<_>, Vec<_>) = SEEDS.map(after(119)).unzip();
-    assert_fills(&short, seconds(240)..=seconds(480));
-    assert!(failures.iter().all(|failures| *failures == 4));
+    assert!(SEEDS.map(after(120, Retry::Now)).all(|after| after == (Duration::ZERO, 0)));
+    for retry in [Retry::Later, Retry::Now] {
+        let (short, failures): (Vec<_>, Vec<_>) = SEEDS.map(after(119, retry)).unzip();
+        assert_fills(&short, seconds(240)..=seconds(480));
+        assert!(failures.iter().all(|failures| *failures == 4));
+    }
 }
 
 #[test]

@@ -115,6 +115,8 @@ pub enum Retry {
     Later,
     /// Never: it would fail in the same way, and nobody here can change it.
     Never,
+    /// At once: the server is there, and only has to be told again.
+    Now,
     /// As soon as the user gave credentials that were not rejected.
     WithCredentials,
 }
@@ -125,6 +127,7 @@ impl fmt::Display for Retry {
             Self::AfterChange => "after a change",
             Self::Later => "after a time",
             Self::Never => "never",
+            Self::Now => "now",
             Self::WithCredentials => "with credentials",
         })
     }
@@ -132,7 +135,7 @@ impl fmt::Display for Retry {
 
 impl SignInError {
     /// What a final answer says that neither lets us in, nor challenges, nor redirects.
-    pub(super) fn of(response: &Response) -> Self {
+    pub(crate) fn of(response: &Response) -> Self {
         let remedy = match response.status() {
             500 | 503 | 504 => Remedy::AnotherServer,
             _ => Remedy::None,
