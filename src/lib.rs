@@ -12,6 +12,7 @@
 //!   second machine, from an open connection to a registration.
 //! - *By what road?* [`Resolver`], [`Transport`] and [`CredentialSource`] are the doors that a caller
 //!   may replace; [`Client`] drives the machines through them; [`net`] has doors ready made.
+//!   [`Supervisor`] signs in again when a session is lost, and [`BackOff`] says when.
 //!
 //! A sign-in in a few lines:
 //!

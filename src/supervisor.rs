@@ -62,7 +62,7 @@ enum State {
     SigningIn(BoxFuture<'static, Result<SignedIn, SignInFailure>>),
     Up {
         sender: SessionSender,
-        receiver: SessionReceiver,
+        receiver: Box<SessionReceiver>,
         since: Instant,
     },
     Over,
@@ -180,7 +180,8 @@ impl Supervisor {
     fn begin(&mut self, signed_in: SignedIn) -> SupervisorEvent {
         let SignedIn { session, trace, redirects, .. } = signed_in;
         let (sender, receiver) = session.asking(Arc::clone(&self.source)).split();
-        self.state = State::Up { sender: sender.clone(), receiver, since: now() };
+        self.state =
+            State::Up { sender: sender.clone(), receiver: Box::new(receiver), since: now() };
         let traces = std::iter::once(trace).chain(redirects).collect();
         SupervisorEvent::SignedIn { sender, traces }
     }

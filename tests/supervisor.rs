@@ -18,10 +18,12 @@ use sip_signin::discovery::{
     Absence, Answer as Lookup, ConnectFailure, Endpoint, Family, LookupFailure, SrvAnswer,
     SrvRecord,
 };
+use sip_signin::sign_in::{AskReason, CredentialRequest};
 use sip_signin::sip::{Message, MessageReader};
+use sip_signin::upkeep::SessionError;
 use sip_signin::{
-    BackOff, Client, Connection, FixedCredentials, HostName, Resolver, SrvName, Supervisor,
-    SupervisorEvent, Transport,
+    BackOff, Client, Connection, CredentialSource, FixedCredentials, HostName, Resolver, SrvName,
+    Supervisor, SupervisorEvent, Transport,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::Notify;
@@ -34,6 +36,8 @@ const HOUR: Duration = Duration::from_secs(3600);
 enum Does {
     /// Answers 503 and asks to be left alone for so many seconds.
     Busy(u64),
+    /// Lets in, and when asked again has forgotten it.
+    Forgets,
     /// Lets in, and closes the connection.
     HangsUp,
     /// Lets in whoever has a proof, and says something.
@@ -65,6 +69,7 @@ struct Noted {
     connects: usize,
     proofs: usize,
     epids: Vec<String>,
+    asked: Vec<AskReason>,
 }
 
 impl World {
@@ -101,9 +106,26 @@ impl World {
     }
 
     fn supervise(&self, client: &Client) -> Supervisor {
-        let credentials = Credentials::new(r"CONTOSO\jeremy".parse().unwrap(), "Passw0rd!");
-        let source = FixedCredentials::new(credentials);
+        let source = Person { world: self.clone(), knows: FixedCredentials::new(credentials()) };
         Supervisor::new(client, "sip:jeremy@contoso.com".parse().unwrap(), source).unwrap()
+    }
+}
+
+fn credentials() -> Credentials {
+    Credentials::new(r"CONTOSO\jeremy".parse().unwrap(), "Passw0rd!")
+}
+
+/// Knows one password, and notes why it is asked.
+struct Person {
+    world: World,
+    knows: FixedCredentials,
+}
+
+#[async_trait]
+impl CredentialSource for Person {
+    async fn credentials(&self, request: &CredentialRequest) -> Option<Credentials> {
+        self.world.note(|noted| noted.asked.push(request.reason));
+        self.knows.credentials(request).await
     }
 }
 
@@ -196,6 +218,9 @@ impl World {
         let (status, lines) = match self.does() {
             Does::Busy(seconds) => ("503 Busy", format!("Retry-After: {seconds}\r\n")),
             Does::Rejects => ("401 Unauthorized", challenge.into()),
+            Does::Forgets if !line("CSeq").starts_with(['1', '2']) => {
+                ("200 OK", "presence-state: register-action=\"added\"\r\nExpires: 7200\r\n".into())
+            }
             _ if proved => ("200 OK", "Expires: 7200\r\n".into()),
             _ => ("401 Unauthorized", challenge.into()),
         };
@@ -261,8 +286,8 @@ async fn an_hour_of_dead_servers_sees_at_most_8_attempts_64_lookups_and_24_conne
             assert!(attempts <= 8, "{does:?}: {:?}", noted.searches);
             assert!(noted.lookups <= 8 * attempts && noted.lookups <= 64, "{noted:?}");
             assert!(noted.connects <= 3 * attempts && noted.connects <= 24, "{noted:?}");
+            assert!(attempts >= 6, "alive: {does:?}: {:?}", noted.searches);
             if does == Does::Refuses {
-                assert!(attempts >= 6, "alive: {:?}", noted.searches);
                 assert_eq!((noted.lookups, noted.connects), (8 * attempts, 3 * attempts));
             }
         }
@@ -325,6 +350,66 @@ async fn it_comes_back_when_the_server_does() {
     signed_in(&mut supervisor).await;
     assert!(returned.elapsed() <= BackOff::LONGEST);
     assert!(matches!(next(&mut supervisor).await, SupervisorEvent::Received(_)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_only_forgot_is_told_again_at_once() {
+    let world = World::new(Does::Forgets);
+    let mut supervisor = world.supervisor("8248ca9ebb");
+    signed_in(&mut supervisor).await;
+    let SupervisorEvent::Lost { why, again } = next(&mut supervisor).await else { panic!() };
+    assert_eq!(why, SessionError::Forgotten);
+    assert_eq!(again, Some(Instant::now().into_std()));
+    signed_in(&mut supervisor).await;
+    let searches = world.noted().searches;
+    // The binding of 7200 s is refreshed 30 s before its end.
+    assert_eq!(searches, [0, 7170].map(Duration::from_secs));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_password_that_is_changed_meanwhile_ends_it() {
+    let world = World::new(Does::Registers);
+    let mut supervisor = world.supervisor("8248ca9ebb");
+    signed_in(&mut supervisor).await;
+    world.now_does(Does::Rejects);
+    let events = events(&mut supervisor, 24 * HOUR).await;
+    let last = events.last().expect("it is lost");
+    assert!(matches!(last, SupervisorEvent::Lost { again: None, .. }), "{last:?}");
+    assert!(supervisor.next().await.is_none());
+    let noted = world.noted();
+    assert_eq!(noted.searches.len(), 1, "it is not tried elsewhere");
+    assert_eq!(noted.asked, [AskReason::FirstTime, AskReason::Rejected], "there may be a new one");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_signs_out_stays_signed_out_whatever_the_server_says() {
+    // In order; from another task's sender while the server is gone; during a wait.
+    let world = World::new(Does::Registers);
+    let mut supervisor = world.supervisor("8248ca9ebb");
+    signed_in(&mut supervisor).await;
+    supervisor.sign_out();
+    let said = events(&mut supervisor, HOUR).await;
+    assert!(matches!(said.last(), Some(SupervisorEvent::SignedOut)), "{said:?}");
+    assert!(supervisor.next().await.is_none());
+
+    let mut supervisor = world.supervisor("8248ca9ebb");
+    let SupervisorEvent::SignedIn { sender, traces } = next(&mut supervisor).await else {
+        panic!()
+    };
+    assert_eq!(traces.len(), 1, "{traces:?}");
+    world.cut();
+    sender.sign_out();
+    let said = events(&mut supervisor, HOUR).await;
+    let last = said.last().expect("the end");
+    assert!(matches!(last, SupervisorEvent::Lost { again: None, .. }), "{last:?}");
+    assert!(supervisor.next().await.is_none());
+
+    world.now_does(Does::Refuses);
+    let mut supervisor = world.supervisor("8248ca9ebb");
+    let said = next(&mut supervisor).await;
+    assert!(matches!(said, SupervisorEvent::Failed { again: Some(_), .. }), "{said:?}");
+    supervisor.sign_out();
+    assert!(supervisor.next().await.is_none());
 }
 
 #[tokio::test(start_paused = true)]
