@@ -26,25 +26,41 @@ use crate::upkeep::SessionError;
 /// It never tries again by itself what waiting does not mend: a rejected password is sent once. Then
 /// the event says `again: None`, and it is for the caller to change something and to begin anew.
 ///
-/// ```no_run
-/// # #[cfg(feature = "net")]
-/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// ```
+/// # #[cfg(all(feature = "lab", feature = "ntlm"))]
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// use sip_signin::auth::Credentials;
-/// use sip_signin::{Client, FixedCredentials, Supervisor, SupervisorEvent};
+/// use sip_signin::lab::Lab;
+/// use sip_signin::{FixedCredentials, Supervisor, SupervisorEvent};
+/// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+/// # runtime.block_on(async {
+/// let lab = Lab::ordinary("contoso.com")
+///     .account(r"CONTOSO\jeremy", "Passw0rd!", "sip:jeremy@contoso.com")
+///     .start()
+///     .await?;
 /// let source = FixedCredentials::new(Credentials::new(r"CONTOSO\jeremy".parse()?, "Passw0rd!"));
-/// let client = Client::system()?;
+/// let client = lab.client().build();
 /// let mut supervisor = Supervisor::new(&client, "sip:jeremy@contoso.com".parse()?, source)?;
+///
+/// let mut seen = Vec::new();
 /// while let Some(event) = supervisor.next().await {
-///     match event {
-///         SupervisorEvent::SignedIn { sender, .. } => println!("at {}", sender.endpoint()),
-///         SupervisorEvent::Received(received) => println!("{:?}", received.message),
-///         SupervisorEvent::Lost { why, again } => println!("{why}; again at {again:?}"),
-///         SupervisorEvent::Failed { why, again } => println!("{why}; again at {again:?}"),
-///         _ => {}
-///     }
+///     seen.push(match event {
+///         SupervisorEvent::SignedIn { sender, .. } => {
+///             supervisor.sign_out(); // or stay, and send
+///             sender.endpoint().to_string()
+///         }
+///         SupervisorEvent::Received(received) => format!("{:?}", received.message),
+///         SupervisorEvent::Lost { why, again } => format!("lost: {why}; again at {again:?}"),
+///         SupervisorEvent::Failed { why, again } => format!("failed: {why}; again at {again:?}"),
+///         other => format!("{other:?}"),
+///     });
 /// }
-/// # Ok(())
+/// assert_eq!(seen, ["tls pool01.contoso.com:5061", "SignedOut"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })
 /// # }
+/// # #[cfg(not(all(feature = "lab", feature = "ntlm")))]
+/// # fn main() {}
 /// ```
 pub struct Supervisor {
     client: Client,

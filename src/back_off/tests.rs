@@ -101,6 +101,25 @@ fn a_session_that_lived_is_a_success_and_one_that_did_not_a_failure() {
     }
 }
 
+/// Whatever a server does: lets in and hangs up, forgets, refuses, or asks for no time at all.
+#[test]
+fn no_two_attempts_are_closer_than_30_seconds() {
+    for seed in SEEDS {
+        let mut back_off = BackOff::new(Seed(seed));
+        let mut happens = Seed(!seed).draws(0);
+        for _ in 0..50 {
+            let retry = [Retry::Later, Retry::Now][happens(1) as usize];
+            let retry_after = [None, Some(Duration::ZERO)][happens(1) as usize];
+            let lived = seconds([0, 1, 119, 120, 121, 9999][happens(5) as usize]);
+            let gap = match happens(1) {
+                0 => back_off.failed(retry, retry_after).unwrap(),
+                _ => lived + back_off.lost(lived, retry, retry_after).unwrap(),
+            };
+            assert!(gap >= seconds(30), "{gap:?} after {back_off:?}");
+        }
+    }
+}
+
 #[test]
 fn no_setting_makes_a_tight_loop() {
     let mut back_off = BackOff::new(Seed(3)).base(Duration::ZERO).longest(Duration::ZERO);
