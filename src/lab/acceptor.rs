@@ -8,6 +8,7 @@ use data_encoding::{BASE64, HEXLOWER, HEXLOWER_PERMISSIVE};
 
 use super::accounts::{Offer, Resident};
 use super::binding::{Binding, enclosed};
+use super::control::Control;
 use super::digest::{Denied, Nonce};
 use super::fault::SipFault;
 use super::registrar::Answer;
@@ -26,7 +27,9 @@ pub(super) struct Desk {
     pub(super) offers: Vec<Offer>,
     /// Where the users are at home, when it is not here.
     pub(super) home: Vec<String>,
-    pub(super) fault: Option<SipFault>,
+    /// The longest time that is granted, in seconds.
+    pub(super) longest: u64,
+    pub(super) control: Control,
 }
 
 const REALM: &str = "SIP Communications Service";
@@ -36,10 +39,14 @@ pub(super) struct Session<'a> {
     desk: &'a Desk,
     handshake: Option<Handshake>,
     association: Option<Association<'a>>,
+    /// The association before, whose messages may still be under way.
+    former: Option<Association<'a>>,
     nonce: Nonce,
     stale: bool,
-    /// Whether its endpoint is registered.
-    bound: bool,
+    /// The Contact of its endpoint, while it is registered, and when bindings were last forgotten.
+    bound: Option<(String, usize)>,
+    /// How many requests were sent.
+    asked: u32,
 }
 
 /// A challenge was sent and is to be answered.
@@ -55,6 +62,8 @@ struct Association<'a> {
     opaque: String,
     keys: ServerKeys,
     owner: &'a Resident,
+    /// When associations were last forgotten.
+    epoch: usize,
     /// The highest `cnum` of the client.
     received: u32,
     /// The last `snum`.
@@ -65,19 +74,22 @@ struct Association<'a> {
 pub(super) struct Reply {
     pub(super) answer: Answer,
     pub(super) signed: bool,
+    /// Whether who asks has proved who they are.
+    pub(super) proved: bool,
 }
 
 impl From<Answer> for Reply {
     fn from(answer: Answer) -> Self {
-        Self { answer, signed: false }
+        Self { answer, signed: false, proved: false }
     }
 }
 
 impl<'a> Session<'a> {
     pub(super) fn new(desk: &'a Desk) -> Result<Self, RandomError> {
         let nonce = Nonce::new()?;
-        let (handshake, association, stale, bound) = (None, None, false, false);
-        Ok(Self { desk, handshake, association, nonce, stale, bound })
+        let (handshake, association, former) = (None, None, None);
+        let (stale, bound, asked) = (false, None, 0);
+        Ok(Self { desk, handshake, association, former, nonce, stale, bound, asked })
     }
 
     /// The values of the header fields that ask for a proof.
@@ -117,11 +129,13 @@ impl<'a> Session<'a> {
                 _ => {}
             }
         }
-        if request.method() != "REGISTER" {
-            return Ok(not_allowed().into());
+        match request.method() {
+            // Who comes without credentials begins anew. The old association stays until there is a
+            // new one.
+            "REGISTER" => self.handshake = None,
+            "MESSAGE" | "OPTIONS" => {}
+            _ => return Ok(not_allowed().into()),
         }
-        // Who comes without credentials begins anew.
-        (self.handshake, self.association) = (None, None);
         Ok(Answer::challenge().into())
     }
 
@@ -138,7 +152,7 @@ impl<'a> Session<'a> {
             None => self.signed(said, message),
         };
         Ok(match taken {
-            Ok(owner) => Reply { answer: self.decide(owner, request), signed: true },
+            Ok(owner) => Reply { answer: self.decide(owner, request), signed: true, proved: true },
             Err(why) => self.denied(why).into(),
         })
     }
@@ -183,20 +197,24 @@ impl<'a> Session<'a> {
             Some((found, found.credentials.password.clone()))
         };
         let (owner, keys) = ntlm.accept(&token, find).map_err(|denied| denied.to_string())?;
-        let mut association = Association { version, opaque, keys, owner, received: 0, sent: 0 };
+        let epoch = self.desk.control.associations();
+        let mut association =
+            Association { version, opaque, keys, owner, epoch, received: 0, sent: 0 };
         if version.signs_last_token() || said.parameter("response").is_some() {
             association.check(&self.desk.host, said, message)?;
         }
-        self.association = Some(association);
+        self.former = self.association.replace(association);
         Ok(owner)
     }
 
-    /// A request after the handshake. One that is not signed rightly changes nothing.
+    /// A message after the handshake. One that is not signed rightly changes nothing.
     fn signed(&mut self, said: &Challenge, message: &Message) -> Result<&'a Resident, String> {
-        let association = self.association.as_mut().ok_or("there is no association")?;
-        if said.opaque() != Some(&association.opaque) {
-            return Err("the opaque is not the association's".into());
-        }
+        let epoch = self.desk.control.associations();
+        let known = [&mut self.association, &mut self.former].into_iter().flatten();
+        let mut known = known.filter(|association| association.epoch == epoch).peekable();
+        known.peek().ok_or("there is no association")?;
+        let association = known.find(|association| said.opaque() == Some(&association.opaque));
+        let association = association.ok_or("the opaque is not the association's")?;
         association.check(&self.desk.host, said, message)?;
         Ok(association.owner)
     }
@@ -206,14 +224,15 @@ impl<'a> Session<'a> {
         match self.nonce.check(said, request, offers, accounts) {
             Ok((owner, proof)) => {
                 let answer = self.decide(owner, request);
-                let proof = match self.desk.fault {
+                let proof = match self.desk.control.fault() {
                     Some(SipFault::NoSignature) => return answer.into(),
                     Some(SipFault::WrongSignature) => {
                         proof.replacen("rspauth=\"", "rspauth=\"0", 1)
                     }
                     _ => proof,
                 };
-                answer.header(format!("{}: {proof}", info(request.method()))).into()
+                let answer = answer.header(format!("{}: {proof}", info(request.method())));
+                Reply { answer, signed: false, proved: true }
             }
             Err(Denied::Wrong(why)) => self.denied(why).into(),
             Err(Denied::Stale) => {
@@ -225,8 +244,10 @@ impl<'a> Session<'a> {
 
     /// The proof is right; is it also the right person's, and does this server serve them?
     fn decide(&mut self, owner: &Resident, request: &Request) -> Answer {
-        if request.method() != "REGISTER" {
-            return not_allowed();
+        match request.method() {
+            "REGISTER" => {}
+            "MESSAGE" | "OPTIONS" => return Answer::status(200, "OK"),
+            _ => return not_allowed(),
         }
         for name in ["From", "To"] {
             let value = request.headers().get(name).unwrap_or_default();
@@ -255,15 +276,17 @@ impl<'a> Session<'a> {
         if request.headers().get("Event").as_deref() != Some("registration") {
             return self.diagnosed(Answer::status(489, "Bad Event"), 4055, "Bad event");
         }
-        let Some(binding) = Binding::of(request) else {
+        let Some(binding) = Binding::of(request, self.desk.longest) else {
             let answer = Answer::status(400, "Bad Request");
             return self.diagnosed(answer, 4010, "Neither epid nor sip.instance");
         };
         if !self.desk.home.is_empty() {
             return self.redirect();
         }
-        let known = std::mem::replace(&mut self.bound, !binding.ends());
-        binding.granted(&owner.address, known)
+        let epoch = self.desk.control.bindings();
+        let bound = (!binding.ends()).then(|| (binding.contact().to_owned(), epoch));
+        let before = std::mem::replace(&mut self.bound, bound);
+        binding.granted(&owner.address, before.is_some_and(|(_, known)| known == epoch))
     }
 
     fn redirect(&self) -> Answer {
@@ -293,7 +316,7 @@ impl<'a> Session<'a> {
     /// `text`, a whole answer to a request of this method, with its signature.
     pub(super) fn sign(&mut self, text: String, method: &str) -> Result<String, RandomError> {
         let Some(association) = self.association.as_mut() else { return Ok(text) };
-        let wrong = match self.desk.fault {
+        let wrong = match self.desk.control.fault() {
             Some(SipFault::NoSignature) => return Ok(text),
             fault => fault == Some(SipFault::WrongSignature),
         };
@@ -309,12 +332,38 @@ impl<'a> Session<'a> {
         let signed = if wrong { format!("{buffer}<>") } else { buffer };
         let rspauth = HEXLOWER.encode(&association.keys.sign(signed.as_bytes()));
         let opaque = &association.opaque;
-        let head = text.strip_suffix("\r\n").unwrap_or(&text);
+        let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
         Ok(format!(
-            "{head}{}: NTLM rspauth=\"{rspauth}\", srand=\"{srand}\", snum=\"{snum}\", \
-             opaque=\"{opaque}\", qop=\"auth\", targetname=\"{host}\", realm=\"{REALM}\"\r\n\r\n",
+            "{head}\r\n{}: NTLM rspauth=\"{rspauth}\", srand=\"{srand}\", snum=\"{snum}\", \
+             opaque=\"{opaque}\", qop=\"auth\", targetname=\"{host}\", realm=\"{REALM}\"\r\n\r\n{body}",
             info(method)
         ))
+    }
+
+    /// Whether an answer of the client's is signed rightly.
+    pub(super) fn trusts(&mut self, answer: &Message) -> bool {
+        let said = Challenge::of(answer.headers(), "Proxy-Authorization");
+        said.into_iter().flatten().any(|said| self.signed(&said, answer).is_ok())
+    }
+
+    /// Hands a MESSAGE on to the endpoint that sent it, as a user hears what they say to themselves.
+    pub(super) fn hand_on(&mut self, message: &Message) -> Result<Option<String>, RandomError> {
+        let Some((contact, _)) = &self.bound else { return Ok(None) };
+        self.asked = self.asked.saturating_add(1);
+        let (number, host) = (self.asked, &self.desk.host);
+        let headers = message.headers();
+        let from = headers.get("From").unwrap_or_default();
+        let to = headers.get("To").unwrap_or_default();
+        let body = String::from_utf8_lossy(headers.body()).into_owned();
+        let via = self.desk.protocol.to_string().to_ascii_uppercase();
+        let text = format!(
+            "MESSAGE {contact} SIP/2.0\r\nVia: SIP/2.0/{via} {host};branch=z9hG4bK{number}\r\n\
+             Max-Forwards: 69\r\nFrom: {from}\r\nTo: {to}\r\n\
+             Call-ID: handed-on-{number}\r\nCSeq: {number} MESSAGE\r\n\
+             Content-Type: text/plain\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        self.sign(text, "MESSAGE").map(Some)
     }
 }
 

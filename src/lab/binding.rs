@@ -8,7 +8,7 @@ use crate::sip::parameters::{find_outside, split, value_of};
 use crate::sip::{Epid, InstanceId, Request};
 
 /// The longest time that is granted, in seconds: what an Office Communications Server grants.
-const LONGEST: u64 = 7200;
+pub(super) const LONGEST: u64 = 7200;
 
 /// What a REGISTER wants to be bound.
 pub(super) struct Binding {
@@ -20,7 +20,7 @@ pub(super) struct Binding {
 
 impl Binding {
     /// What `request` wants; `None` when it names no endpoint. [MS-SIPREGE section 3.1.2.5.1]
-    pub(super) fn of(request: &Request) -> Option<Self> {
+    pub(super) fn of(request: &Request, longest: u64) -> Option<Self> {
         let headers = request.headers();
         let contact = headers.get("Contact").unwrap_or_default();
         let (uri, parameters) = enclosed(&contact).unwrap_or((&contact, ""));
@@ -33,8 +33,13 @@ impl Binding {
         })?;
         let of_contact = || parameter("expires")?.parse().ok();
         let wanted = headers.expires().map(|expires| expires.as_secs()).or_else(of_contact);
-        let expires = wanted.unwrap_or(LONGEST).min(LONGEST);
+        let expires = wanted.unwrap_or(longest).min(longest);
         Some(Self { contact: uri.into(), instance, expires })
+    }
+
+    /// Where the endpoint is.
+    pub(super) fn contact(&self) -> &str {
+        &self.contact
     }
 
     /// Whether the endpoint signs out.
@@ -97,7 +102,7 @@ mod tests {
         let Message::Request(request) = Message::parse(text.into()).unwrap() else {
             panic!("it is a request");
         };
-        Binding::of(&request)
+        Binding::of(&request, LONGEST)
     }
 
     /// A trace of Communicator 2007 R2, and the example of [MS-SIPREGE].
