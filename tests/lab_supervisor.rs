@@ -7,10 +7,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sip_signin::auth::Credentials;
 use sip_signin::discovery::{ConnectFailure, Endpoint};
-use sip_signin::lab::{Lab, LabBuilder, LabTransport, Server, TcpFault};
+use sip_signin::lab::{Lab, LabBuilder, LabTransport, Server, SipFault, TcpFault};
 use sip_signin::net::RustlsTransport;
 use sip_signin::{
-    BackOff, Client, Connection, FixedCredentials, Supervisor, SupervisorEvent, Transport,
+    BackOff, Client, Connection, FixedCredentials, SessionError, Supervisor, SupervisorEvent,
+    Transport,
 };
 
 const ADDRESS: &str = "sip:jeremy@contoso.com";
@@ -57,6 +58,34 @@ async fn a_wrong_password_makes_one_attempt_on_one_connection() {
     assert!(why.to_string().contains("the credentials were rejected (NTLM)"), "{why}");
     assert!(supervisor.next().await.is_none());
     assert_eq!(lab.seen().len(), 1, "{:?}", lab.seen());
+}
+
+/// Virtual time passes the two hours of the binding.
+#[tokio::test]
+async fn a_pool_that_forgets_or_hangs_up_is_signed_in_to_again() {
+    let lab = deployment(pool()).start().await.unwrap();
+    let mut supervisor = supervisor(&lab.client().build(), "Passw0rd!");
+    let event = supervisor.next().await;
+    assert!(matches!(event, Some(SupervisorEvent::SignedIn { .. })), "{event:?}");
+
+    tokio::time::pause();
+    lab.forget_bindings("pool01.contoso.com");
+    let event = supervisor.next().await;
+    let Some(SupervisorEvent::Lost { why, again: Some(_) }) = event else { panic!("{event:?}") };
+    assert_eq!(why, SessionError::Forgotten);
+    tokio::time::resume();
+    let event = supervisor.next().await;
+    assert!(matches!(event, Some(SupervisorEvent::SignedIn { .. })), "{event:?}");
+
+    tokio::time::pause();
+    lab.befall("pool01.contoso.com", Some(SipFault::Close));
+    let event = supervisor.next().await;
+    assert!(matches!(event, Some(SupervisorEvent::Lost { again: Some(_), .. })), "{event:?}");
+    lab.befall("pool01.contoso.com", None);
+    tokio::time::resume();
+    let event = supervisor.next().await;
+    assert!(matches!(event, Some(SupervisorEvent::SignedIn { .. })), "{event:?}");
+    assert_eq!(lab.seen().len(), 3, "one connection for each session");
 }
 
 #[tokio::test]

@@ -20,13 +20,12 @@ use sip_signin::discovery::{
 };
 use sip_signin::sign_in::{AskReason, CredentialRequest};
 use sip_signin::sip::{Message, MessageReader};
-use sip_signin::upkeep::SessionError;
 use sip_signin::{
-    BackOff, Client, Connection, CredentialSource, FixedCredentials, HostName, Resolver, SrvName,
-    Supervisor, SupervisorEvent, Transport,
+    BackOff, Client, Connection, CredentialSource, FixedCredentials, HostName, Resolver,
+    SessionError, SrvName, Supervisor, SupervisorEvent, Transport,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
-use tokio::sync::Notify;
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -58,7 +57,8 @@ struct Inside {
     does: Mutex<Does>,
     began: Instant,
     noted: Mutex<Noted>,
-    cut: Notify,
+    /// Changes whenever every connection is to be cut.
+    cut: watch::Sender<()>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -74,7 +74,7 @@ struct Noted {
 
 impl World {
     fn new(does: Does) -> Self {
-        let (began, noted, cut) = (Instant::now(), Mutex::default(), Notify::new());
+        let (began, noted, cut) = (Instant::now(), Mutex::default(), watch::Sender::new(()));
         Self(Arc::new(Inside { does: Mutex::new(does), began, noted, cut }))
     }
 
@@ -84,7 +84,7 @@ impl World {
 
     /// Cuts every connection.
     fn cut(&self) {
-        self.0.cut.notify_waiters();
+        self.0.cut.send_replace(());
     }
 
     fn does(&self) -> Does {
@@ -172,7 +172,7 @@ impl Transport for World {
             Does::Silent => std::future::pending().await,
             _ => {
                 let (near, far) = Pipe::open(peer);
-                tokio::spawn(self.clone().serve(far));
+                tokio::spawn(self.clone().serve(far, self.0.cut.subscribe()));
                 Ok(Box::new(near))
             }
         }
@@ -180,12 +180,13 @@ impl Transport for World {
 }
 
 impl World {
-    async fn serve(self, mut far: DuplexStream) {
+    async fn serve(self, mut far: DuplexStream, mut cut: watch::Receiver<()>) {
         let mut reader = MessageReader::default();
         let mut bytes = vec![0; 65536];
         loop {
             let count = tokio::select! {
-                () = self.0.cut.notified() => return,
+                biased;
+                _ = cut.changed() => return,
                 read = far.read(&mut bytes) => match read {
                     Ok(count @ 1..) => count,
                     _ => return,
