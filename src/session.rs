@@ -6,14 +6,11 @@
 use std::fmt;
 use std::future::pending;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Instant;
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use futures_util::future::{BoxFuture, Either, select};
-use tokio::io::{AsyncWriteExt, WriteHalf};
-use tokio::sync::Notify;
-use tokio::time::{timeout, timeout_at};
 
 use crate::auth::{Credentials, Protection, Version};
 use crate::channel::{Channel, ChannelError, ReadEnd};
@@ -23,8 +20,12 @@ use crate::discovery::Endpoint;
 use crate::sign_in::Registration;
 use crate::sip::Message;
 use crate::text::WireText;
-use crate::transport::{Connection, ConnectionFacts};
+use crate::transport::ConnectionFacts;
 use crate::upkeep::{Heard, SendError, SessionError, Step, Upkeep};
+
+mod wire;
+
+use wire::Shared;
 
 /// A connection that is signed in. Whole SIP messages go in and out; each is signed when it goes,
 /// and verified when it comes, so that any SIP stack fits on top.
@@ -105,41 +106,14 @@ pub struct Received {
     pub protection: Protection,
 }
 
-/// What both directions use.
-struct Shared {
-    /// Locked for a moment only, and always after `outbox` where both are.
-    upkeep: Mutex<Upkeep>,
-    outbox: tokio::sync::Mutex<Outbox>,
-    /// Something is due that was not.
-    changed: Notify,
-    within: Duration,
-    facts: ConnectionFacts,
-}
-
-/// The message that is being written. What a cancelled `send` leaves here goes out before anything
-/// else does, so that no message is ever cut.
-struct Outbox {
-    /// `None` once it is over.
-    to: Option<WriteHalf<Box<dyn Connection>>>,
-    unsent: Bytes,
-    /// Since when it is being written.
-    since: Option<Instant>,
-}
-
 impl Session {
     /// A session over `channel`, on which the sign-in of `upkeep` took place.
     ///
     /// [`Client::sign_in`](crate::Client::sign_in) makes them; this is for other drivers.
     pub fn new(channel: Channel, upkeep: Upkeep) -> Self {
-        let (facts, within) = (channel.facts().clone(), upkeep.answer_within());
+        let facts = channel.facts().clone();
         let (from, to) = channel.split();
-        let shared = Arc::new(Shared {
-            upkeep: Mutex::new(upkeep),
-            outbox: Outbox { to: Some(to), unsent: Bytes::new(), since: None }.into(),
-            changed: Notify::new(),
-            within,
-            facts,
-        });
+        let shared = Arc::new(Shared::new(to, facts, upkeep));
         let sender = SessionSender { shared: Arc::clone(&shared) };
         let receiver = SessionReceiver { shared, from: Some(from), source: None, asking: None };
         Self { sender, receiver }
@@ -227,24 +201,20 @@ impl SessionSender {
     /// session goes on. Or when the session is over.
     pub async fn send(&self, message: Bytes) -> Result<(), SendError> {
         let message = Message::parse(message).map_err(SendError::NotSip)?;
-        let mut outbox = self.shared.outbox.lock().await;
-        self.shared.flush(&mut outbox).await?;
-        let signed = self.shared.upkeep().outgoing(&message, now())?;
-        outbox.put(signed);
-        Ok(self.shared.flush(&mut outbox).await?)
+        self.shared.send(&message).await
     }
 
     /// Has the binding refreshed at once, the next time that somebody receives: after the machine has
     /// slept, say.
     pub fn refresh(&self) {
         self.shared.upkeep().refresh(now());
-        self.shared.changed.notify_one();
+        self.shared.changed();
     }
 
     /// Has the receiver sign out: it says so to the server, and then answers `None`.
     pub fn sign_out(&self) {
         self.shared.upkeep().sign_out();
-        self.shared.changed.notify_one();
+        self.shared.changed();
     }
 
     /// Whether somebody has signed out, although the server may not have said yes.
@@ -361,11 +331,7 @@ impl SessionReceiver {
     /// Closes the connection, although senders may still be there.
     async fn end(&mut self) {
         (self.from, self.asking) = (None, None);
-        let mut outbox = self.shared.outbox.lock().await;
-        if let Some(mut to) = outbox.to.take() {
-            // The last words have been said: whether the goodbye of TLS arrives changes nothing.
-            let _ = timeout(self.shared.within, to.shutdown()).await;
-        }
+        self.shared.shut().await;
     }
 }
 
@@ -373,102 +339,6 @@ impl Drop for SessionReceiver {
     fn drop(&mut self) {
         self.shared.upkeep().lose(SessionError::Lost("nobody receives any more".into()));
         self.shared.close();
-    }
-}
-
-impl Shared {
-    fn upkeep(&self) -> MutexGuard<'_, Upkeep> {
-        // No panic happens inside; and if one did, the worst is a signature that the server refuses.
-        self.upkeep.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Does what is due, until the caller or the end is.
-    async fn due(&self) -> Step {
-        loop {
-            match self.attend().await {
-                Step::Wait { until } => {
-                    let _ = timeout_at(until.into(), self.changed.notified()).await;
-                }
-                step => return step,
-            }
-        }
-    }
-
-    /// Sends what is due, and nothing overtakes it: what is signed first is sent first.
-    async fn attend(&self) -> Step {
-        if let Some(end) = self.upkeep().end() {
-            return end.clone();
-        }
-        let mut outbox = self.outbox.lock().await;
-        loop {
-            // If it fails the machine knows.
-            let _ = self.flush(&mut outbox).await;
-            let step = self.upkeep().poll_step(now());
-            match step {
-                Step::Send(bytes) => outbox.put(bytes),
-                step => return step,
-            }
-        }
-    }
-
-    /// Writes what is to be written.
-    async fn flush(&self, outbox: &mut Outbox) -> Result<(), SessionError> {
-        let written = outbox.flush(self.within).await;
-        if let Err(error) = &written {
-            self.upkeep().lose(error.clone());
-            self.changed.notify_one();
-        }
-        // Also when the receiver was dropped meanwhile.
-        if let Some(Step::Lost(_)) = self.upkeep().end() {
-            outbox.to = None;
-        }
-        written
-    }
-
-    /// Closes the direction to the server, unless somebody is writing, who then finds it closed.
-    fn close(&self) {
-        if let Ok(mut outbox) = self.outbox.try_lock() {
-            outbox.to = None;
-        }
-    }
-}
-
-impl Outbox {
-    fn put(&mut self, message: Bytes) {
-        self.unsent = message;
-        self.since = Some(now());
-    }
-
-    /// Cancelling loses nothing: the next call goes on.
-    async fn flush(&mut self, within: Duration) -> Result<(), SessionError> {
-        let Self { to, unsent, since } = self;
-        let Some(began) = *since else { return Ok(()) };
-        let Some(to) = to else {
-            return Err(SessionError::Lost("the connection is closed".into()));
-        };
-        let written = async {
-            while unsent.has_remaining() {
-                if to.write_buf(unsent).await? == 0 {
-                    return Err(std::io::ErrorKind::WriteZero.into());
-                }
-            }
-            to.flush().await
-        };
-        let until = began.checked_add(within).unwrap_or(began);
-        match timeout_at(until.into(), written).await {
-            Ok(Ok(())) => *since = None,
-            Ok(Err(error)) => {
-                return Err(SessionError::Lost(WireText::printed(&ChannelError::from(error))));
-            }
-            Err(_) => return Err(SessionError::Lost("it does not read".into())),
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Debug for Shared {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.upkeep().fmt(f)
     }
 }
 

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The machines: neither clock nor sockets nor chance nor tasks in them.
-const CORE: [&str; 11] = [
+const CORE: [&str; 12] = [
     "text",
     "random",
     "now",
@@ -18,6 +18,7 @@ const CORE: [&str; 11] = [
     "sip",
     "auth",
     "sign_in",
+    "upkeep",
     "back_off",
 ];
 

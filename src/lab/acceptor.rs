@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use data_encoding::{BASE64, HEXLOWER, HEXLOWER_PERMISSIVE};
 
 use super::accounts::{Offer, Resident};
-use super::binding::{Binding, enclosed};
+use super::binding::{Binding, enclosed, handed_on};
 use super::control::Control;
 use super::digest::{Denied, Nonce};
 use super::fault::SipFault;
@@ -350,19 +350,8 @@ impl<'a> Session<'a> {
     pub(super) fn hand_on(&mut self, message: &Message) -> Result<Option<String>, RandomError> {
         let Some((contact, _)) = &self.bound else { return Ok(None) };
         self.asked = self.asked.saturating_add(1);
-        let (number, host) = (self.asked, &self.desk.host);
-        let headers = message.headers();
-        let from = headers.get("From").unwrap_or_default();
-        let to = headers.get("To").unwrap_or_default();
-        let body = String::from_utf8_lossy(headers.body()).into_owned();
         let via = self.desk.protocol.to_string().to_ascii_uppercase();
-        let text = format!(
-            "MESSAGE {contact} SIP/2.0\r\nVia: SIP/2.0/{via} {host};branch=z9hG4bK{number}\r\n\
-             Max-Forwards: 69\r\nFrom: {from}\r\nTo: {to}\r\n\
-             Call-ID: handed-on-{number}\r\nCSeq: {number} MESSAGE\r\n\
-             Content-Type: text/plain\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len()
-        );
+        let text = handed_on(message, contact, &format!("{via} {}", self.desk.host), self.asked);
         self.sign(text, "MESSAGE").map(Some)
     }
 }

@@ -5,7 +5,7 @@ use data_encoding::{BASE64URL, HEXLOWER_PERMISSIVE};
 use super::registrar::Answer;
 use crate::address::SipAddress;
 use crate::sip::parameters::{find_outside, split, value_of};
-use crate::sip::{Epid, InstanceId, Request};
+use crate::sip::{Epid, InstanceId, Message, Request};
 
 /// The longest time that is granted, in seconds: what an Office Communications Server grants.
 pub(super) const LONGEST: u64 = 7200;
@@ -76,6 +76,21 @@ impl Binding {
     }
 }
 
+/// `message` as a request of a server's to the endpoint at `contact`.
+pub(super) fn handed_on(message: &Message, contact: &str, sent_by: &str, number: u32) -> String {
+    let headers = message.headers();
+    let (from, to) =
+        (headers.get("From").unwrap_or_default(), headers.get("To").unwrap_or_default());
+    let body = String::from_utf8_lossy(headers.body());
+    format!(
+        "MESSAGE {contact} SIP/2.0\r\nVia: SIP/2.0/{sent_by};branch=z9hG4bK{number}\r\n\
+         Max-Forwards: 69\r\nFrom: {from}\r\nTo: {to}\r\n\
+         Call-ID: handed-on-{number}\r\nCSeq: {number} MESSAGE\r\n\
+         Content-Type: text/plain\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
 /// What stands in the angle brackets of an address, and what behind them.
 pub(super) fn enclosed(address: &str) -> Option<(&str, &str)> {
     let (_, rest) = address.split_at_checked(find_outside(address, b'<', false)?)?;
@@ -95,7 +110,6 @@ fn gruu(instance: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sip::Message;
 
     fn binding(lines: &str) -> Option<Binding> {
         let text = format!("REGISTER sip:contoso.com SIP/2.0\r\n{lines}l: 0\r\n\r\n");

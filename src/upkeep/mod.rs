@@ -26,6 +26,8 @@ mod step;
 
 mod machine;
 
+mod due;
+
 mod hear;
 
 pub use lost::{SendError, SessionError};
