@@ -39,7 +39,7 @@
 //! | feature | what it brings |
 //! |---|---|
 //! | none | the pure machines: names, policy, [`discovery`], [`sip`], [`auth`], [`sign_in`], [`upkeep`] |
-//! | `driver` | the doors and the [`Client`]: async-trait, tokio's timers |
+//! | `driver` | the doors, the [`Client`], the [`Session`] and the [`Supervisor`]: async-trait, tokio's timers |
 //! | `net` (default) | [`net`]: hickory for DNS, rustls for TLS with ring and the platform's verifier |
 //! | `ntlm` (default) | NTLMv2 as [MS-SIPAE] runs it |
 //! | `digest` (default) | Digest with SHA-256 and MD5 |

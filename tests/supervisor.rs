@@ -368,6 +368,19 @@ async fn a_server_that_only_forgot_is_told_again_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_retry_after_to_a_refresh_is_obeyed_too() {
+    let world = World::new(Does::Registers);
+    let mut supervisor = world.supervisor("8248ca9ebb");
+    signed_in(&mut supervisor).await;
+    assert!(matches!(next(&mut supervisor).await, SupervisorEvent::Received(_)));
+    world.now_does(Does::Busy(600));
+    let lost = next(&mut supervisor).await;
+    let SupervisorEvent::Lost { again: Some(again), .. } = lost else { panic!("{lost:?}") };
+    let wait = (Instant::from_std(again) - Instant::now()).as_secs();
+    assert!((600..=630).contains(&wait), "{wait}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_password_that_is_changed_meanwhile_ends_it() {
     let world = World::new(Does::Registers);
     let mut supervisor = world.supervisor("8248ca9ebb");
