@@ -160,7 +160,7 @@ async fn a_server_that_forgot_the_binding_has_lost_us() {
         let again = session.receive().await.unwrap_err();
         assert_eq!((again.retry(), &again), (Retry::Now, &SessionError::Forgotten));
         let refused = session.send(message(1, "MESSAGE", "")).await.unwrap_err();
-        assert_eq!(refused, SendError::Over(SessionError::Forgotten));
+        assert_eq!(refused, SessionError::Forgotten.into());
         until_closed(&lab).await;
     }
 }

@@ -626,7 +626,7 @@ fn no_more_than_the_limit_is_dropped_between_two_answers() {
     assert_eq!(talk.lost(), SessionError::Untrusted);
     let options = message("OPTIONS sip:a SIP/2.0", &["Call-ID: 1"]);
     let error = talk.machine.outgoing(&options, talk.now.instant).unwrap_err();
-    assert_eq!(error, SendError::Over(SessionError::Untrusted));
+    assert_eq!(error, SessionError::Untrusted.into());
 }
 
 /// Whatever is under way, signing out comes next.

@@ -1,5 +1,6 @@
 //! What is due, and when: a short list of questions, in their order.
 
+use std::ops::ControlFlow::{self, Break, Continue};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -17,8 +18,8 @@ impl Upkeep {
         let open = match self.errand.take() {
             Some(Errand::Renewal { sign_in, asked }) if !self.leaving => {
                 match self.renewal(sign_in, asked, now) {
-                    Ok(until) => until,
-                    Err(step) => return step,
+                    Continue(until) => until,
+                    Break(step) => return step,
                 }
             }
             Some(Errand::Renewal { sign_in, .. }) => {
@@ -68,33 +69,33 @@ impl Upkeep {
         mut sign_in: Box<SignIn>,
         mut asked: bool,
         now: Instant,
-    ) -> Result<Option<Instant>, Step> {
+    ) -> ControlFlow<Step, Option<Instant>> {
         let step = match sign_in.poll_step(now) {
             sign_in::Step::AskCredentials(_) if asked && now >= self.expires_at => {
                 self.lose(SessionError::Renewal(SignInError::CredentialsNeeded));
-                return Ok(None);
+                return Continue(None);
             }
-            sign_in::Step::AskCredentials(_) if asked => Ok(None),
+            sign_in::Step::AskCredentials(_) if asked => Continue(None),
             sign_in::Step::AskCredentials(mut request) => {
                 asked = true;
                 if request.reason == AskReason::FirstTime {
                     request.reason = AskReason::Expired;
                 }
-                Err(Step::AskCredentials(request))
+                Break(Step::AskCredentials(request))
             }
-            sign_in::Step::Send(bytes) => Err(Step::Send(bytes)),
-            sign_in::Step::Wait { until } => Ok(Some(until)),
+            sign_in::Step::Send(bytes) => Break(Step::Send(bytes)),
+            sign_in::Step::Wait { until } => Continue(Some(until)),
             sign_in::Step::SignedIn(_) => {
                 self.renewed(*sign_in, now);
-                return Ok(None);
+                return Continue(None);
             }
             sign_in::Step::Redirected { contacts, .. } => {
                 self.lose(SessionError::Redirected(contacts));
-                return Ok(None);
+                return Continue(None);
             }
             sign_in::Step::Failed(error) => {
                 self.lose(SessionError::Renewal(error));
-                return Ok(None);
+                return Continue(None);
             }
         };
         self.errand = Some(Errand::Renewal { sign_in, asked });

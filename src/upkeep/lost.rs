@@ -115,11 +115,17 @@ pub enum SendError {
     NotSip(FramingError),
     /// The session is over.
     #[error("the session is over: {0}")]
-    Over(#[from] SessionError),
+    Over(Box<SessionError>),
     /// The session is over, as somebody wanted.
     #[error("signed out")]
     SignedOut,
     /// It cannot be signed: a field that counts is there twice, say. The session goes on.
     #[error("the message cannot be signed: {0}")]
     Unsignable(WireText),
+}
+
+impl From<SessionError> for SendError {
+    fn from(error: SessionError) -> Self {
+        Self::Over(Box::new(error))
+    }
 }

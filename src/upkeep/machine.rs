@@ -174,7 +174,7 @@ impl Upkeep {
     /// [`SendError`] when it cannot be signed or the session is over.
     pub fn outgoing(&mut self, message: &Message, now: Instant) -> Result<Bytes, SendError> {
         match &self.end {
-            Some(Step::Lost(error)) => return Err(SendError::Over(error.clone())),
+            Some(Step::Lost(error)) => return Err(error.clone().into()),
             Some(_) => return Err(SendError::SignedOut),
             None if self.leaving => return Err(SendError::SignedOut),
             None => {}
