@@ -94,7 +94,8 @@ pub struct Rules {
     pub answer_within: Duration,
     /// Whether a server is taken that does not ask who we are.
     pub allow_unauthenticated: bool,
-    /// Whether a server is taken that does not sign that it let us in.
+    /// Whether a server is taken that does not sign that it let us in; and, in the session after it,
+    /// messages that are not signed.
     pub allow_unsigned: bool,
 }
 
