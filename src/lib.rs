@@ -13,6 +13,7 @@
 //! - *By what road?* [`Resolver`], [`Transport`] and [`CredentialSource`] are the doors that a caller
 //!   may replace; [`Client`] drives the machines through them, and hands over a [`Session`]; [`net`]
 //!   has doors ready made.
+//!   [`Supervisor`] signs in again when a session is lost, and [`BackOff`] says when.
 //!
 //! A sign-in in a few lines:
 //!
@@ -38,7 +39,7 @@
 //! | feature | what it brings |
 //! |---|---|
 //! | none | the pure machines: names, policy, [`discovery`], [`sip`], [`auth`], [`sign_in`], [`upkeep`] |
-//! | `driver` | the doors and the [`Client`]: async-trait, tokio's timers |
+//! | `driver` | the doors, the [`Client`], the [`Session`] and the [`Supervisor`]: async-trait, tokio's timers |
 //! | `net` (default) | [`net`]: hickory for DNS, rustls for TLS with ring and the platform's verifier |
 //! | `ntlm` (default) | NTLMv2 as [MS-SIPAE] runs it |
 //! | `digest` (default) | Digest with SHA-256 and MD5 |
@@ -88,6 +89,8 @@ pub mod sign_in;
 
 pub mod upkeep;
 
+mod back_off;
+
 #[cfg(feature = "driver")]
 mod system_random;
 
@@ -115,6 +118,9 @@ mod session;
 #[cfg(feature = "driver")]
 mod client;
 
+#[cfg(feature = "driver")]
+mod supervisor;
+
 #[cfg(any(feature = "hickory", feature = "rustls"))]
 pub mod net;
 
@@ -122,6 +128,7 @@ pub mod net;
 pub mod lab;
 
 pub use address::{AddressError, AddressErrorKind, SipAddress};
+pub use back_off::BackOff;
 #[cfg(feature = "driver")]
 pub use channel::{Channel, ChannelError};
 #[cfg(feature = "driver")]
@@ -138,6 +145,8 @@ pub use random::{Random, RandomError};
 pub use resolver::Resolver;
 #[cfg(feature = "driver")]
 pub use session::{Received, Session, SessionReceiver, SessionSender};
+#[cfg(feature = "driver")]
+pub use supervisor::{Supervisor, SupervisorEvent};
 #[cfg(feature = "driver")]
 pub use system_random::SystemRandom;
 pub use text::WireText;

@@ -545,6 +545,7 @@ fn the_table_of_final_answers_is_total() {
     use SignInError as E;
     let kind = |error: &E| match error {
         E::AddressMismatch(_) => "mismatch",
+        E::BadRequest(_) => "bad",
         E::ClockSkew(_) => "skew",
         E::Garbage(_) => "garbage",
         E::Overloaded(_) => "overloaded",
@@ -576,8 +577,13 @@ fn the_table_of_final_answers_is_total() {
         (401, 0, "garbage"),
         (407, 0, "garbage"),
         (302, 0, "garbage"),
-        (400, 4010, "refused"),
-        (489, 4055, "refused"),
+        (400, 4009, "refused"),
+        (400, 4010, "bad"),
+        (400, 4011, "bad"),
+        (400, 4012, "bad"),
+        (400, 4013, "refused"),
+        (421, 2057, "bad"),
+        (489, 4055, "bad"),
         (603, 0, "refused"),
     ] {
         let line = format!("ms-diagnostics: {number};reason=\"r\";source=\"s\"");

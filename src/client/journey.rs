@@ -138,14 +138,15 @@ impl Client {
             let Connected { connection, endpoint, address: peer, token } = connected;
             luggage.redirects.visit(&endpoint);
             let channel = Channel::new(connection);
-            let kind = match self.converse(&endpoint, peer, channel, &walk, luggage).await {
-                Ok(Reached::In(signed_in)) => break Ok(Reached::In(signed_in)),
-                Ok(elsewhere) => {
-                    walk.plan.handle(token.final_answer(elsewhere.to_string()), now());
-                    break Ok(elsewhere);
-                }
-                Err(kind) => kind,
-            };
+            let kind =
+                match self.converse(&endpoint, peer, channel, walk.plan.trace(), luggage).await {
+                    Ok(Reached::In(signed_in)) => break Ok(Reached::In(signed_in)),
+                    Ok(elsewhere) => {
+                        walk.plan.handle(token.final_answer(elsewhere.to_string()), now());
+                        break Ok(elsewhere);
+                    }
+                    Err(kind) => kind,
+                };
             let why = WireText::printed(&kind);
             if !kind.may_be_mended() {
                 walk.plan.handle(token.final_answer(why), now());
@@ -171,7 +172,7 @@ impl Client {
         endpoint: &Endpoint,
         peer: SocketAddr,
         mut channel: Channel,
-        walk: &Walk<'_>,
+        trace: &Trace,
         luggage: &mut Luggage<'_>,
     ) -> Result<Reached, SignInFailureKind> {
         let settings = &*self.settings;
@@ -218,7 +219,7 @@ impl Client {
                     peer,
                     registration,
                     session: Session::new(channel, upkeep),
-                    trace: walk.plan.trace().clone(),
+                    trace: trace.clone(),
                     redirects: Vec::new(),
                 }))),
                 None => Err(SignInFailureKind::SignIn(endpoint.clone(), SignInError::NoAnswer)),

@@ -72,6 +72,7 @@ fn errors() -> Vec<(&'static str, SignInError)> {
     use SignInError as E;
     let name = |error: &SignInError| match error {
         E::AddressMismatch(_) => "address mismatch",
+        E::BadRequest(_) => "bad request",
         E::ClockSkew(_) => "clock skew",
         E::CredentialsNeeded => "credentials needed",
         E::Garbage(_) => "garbage",
@@ -106,7 +107,8 @@ fn errors() -> Vec<(&'static str, SignInError)> {
         E::VersionBlocked(refusal(403, "Forbidden", 17002, "Invalid version")),
         E::Overloaded(refusal(503, "Service Unavailable", 17000, "Server overloaded")),
         E::Unavailable(refusal(504, "Server time-out", 1008, "No SRV record")),
-        E::Refused(refusal(400, "Bad Request", 4010, "Missing endpoint id")),
+        E::BadRequest(refusal(400, "Bad Request", 4010, "Missing endpoint id")),
+        E::Refused(refusal(403, "Forbidden", 4002, "Some other reason")),
         E::RedirectLoop,
         E::RedirectRefused(vec![(contact(), RedirectObjection::Name)]),
         E::SignatureWrong("the signature is wrong".into()),
