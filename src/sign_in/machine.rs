@@ -135,7 +135,7 @@ impl SignIn {
         if credentials.is_some_and(|credentials| self.cache.take(credentials)) {
             self.spent.retain(|(_, who)| *who == Who::CurrentUser);
             self.prove(now);
-        } else if self.cache.has_rejected() {
+        } else if !self.cache.rejected().is_empty() {
             let scheme = self.rejected.take().unwrap_or(scheme);
             self.fail(SignInError::Rejected(scheme));
         } else {
@@ -158,6 +158,16 @@ impl SignIn {
     /// What is known of the user's credentials, for the next server.
     pub fn cache(&self) -> &CredentialCache {
         &self.cache
+    }
+
+    /// The credentials that let us in; `None` before that, and as the user who is logged on.
+    pub fn accepted(&self) -> Option<&Credentials> {
+        match (&self.next, &self.proof) {
+            (Next::Say(Step::SignedIn(registration)), Some((_, Who::Supplied, _))) => {
+                registration.scheme.as_ref().and(self.cache.held())
+            }
+            _ => None,
+        }
     }
 
     /// The dialog and the security association, if there is one, to go on with.
@@ -331,14 +341,15 @@ impl SignIn {
         let best = identity.and_then(|identity| self.best(Who::Supplied, identity));
         self.next = Next::Say(match (best, self.rejected.clone()) {
             (Some((_, method, _, challenge)), _) => Step::AskCredentials(CredentialRequest {
+                address: self.register.address().clone(),
                 endpoint: self.server.endpoint.clone(),
                 realm: challenge.realm().unwrap_or_default().into(),
                 target: challenge.target_name().map(WireText::new),
                 scheme: method.scheme(),
-                reason: if self.cache.has_rejected() {
-                    AskReason::Rejected
-                } else {
+                reason: if self.cache.rejected().is_empty() {
                     AskReason::FirstTime
+                } else {
+                    AskReason::Rejected
                 },
             }),
             (None, Some(scheme)) => Step::Failed(SignInError::Rejected(scheme)),
