@@ -2,31 +2,29 @@
 #![cfg(feature = "digest")]
 #![expect(clippy::disallowed_methods, reason = "the servers of the test are tasks of their own")]
 
+#[path = "common/pipe.rs"]
+mod pipe;
+
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use pipe::{Pipe, Zone};
 use sip_signin::auth::{
     Credentials, Identity, Mechanism, MechanismError, MechanismErrorKind, MechanismProvider,
     MechanismStep, Protection,
 };
-use sip_signin::discovery::{
-    Absence, Answer as Lookup, ConnectFailure, Endpoint, Family, LookupFailure, SrvAnswer,
-    SrvRecord,
-};
+use sip_signin::discovery::{ConnectFailure, Endpoint};
 use sip_signin::sign_in::{AskReason, CredentialRequest, Mechanisms, SignInError};
 use sip_signin::sip::{Message, MessageReader, Scheme};
 use sip_signin::{
-    Client, Connection, ConnectionFacts, CredentialSource, FixedCredentials, HostName,
-    NoCredentials, Now, Random, Resolver, SignInFailure, SignInFailureKind, SignedIn, SipAddress,
-    SrvName, Transport,
+    Client, Connection, CredentialSource, FixedCredentials, NoCredentials, Now, Random,
+    SignInFailure, SignInFailureKind, SignedIn, SipAddress, Transport,
 };
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
 fn address() -> SipAddress {
     "sip:jeremy@contoso.com".parse().unwrap()
@@ -34,34 +32,6 @@ fn address() -> SipAddress {
 
 fn credentials() -> Credentials {
     Credentials::new(r"CONTOSO\jeremy".parse().unwrap(), "Passw0rd!")
-}
-
-/// These hosts offer TLS inside, in this order; every host has an address.
-struct Zone(Vec<&'static str>);
-
-#[async_trait]
-impl Resolver for Zone {
-    async fn srv(&self, name: &SrvName) -> Result<Lookup<SrvAnswer>, LookupFailure> {
-        let record = |(at, host): (usize, &&str)| SrvRecord::new(at as u16, 0, 5061, host);
-        Ok(match name.service() {
-            "_sipinternaltls._tcp" => Lookup::Found(SrvAnswer {
-                records: self.0.iter().enumerate().map(record).collect(),
-                additional: vec![],
-            }),
-            _ => Lookup::Absent(Absence::NoSuchName),
-        })
-    }
-
-    async fn addresses(
-        &self,
-        _: &HostName,
-        family: Family,
-    ) -> Result<Lookup<Vec<IpAddr>>, LookupFailure> {
-        Ok(match family {
-            Family::V4 => Lookup::Found(vec![[192, 0, 2, 1].into()]),
-            Family::V6 => Lookup::Absent(Absence::NoData),
-        })
-    }
 }
 
 /// What a server does.
@@ -139,8 +109,7 @@ impl Transport for Network {
         }
         let (near, far) = tokio::io::duplex(65536);
         tokio::spawn(serve(does, far, Arc::clone(&self.0.proofs)));
-        let facts = ConnectionFacts { local: "192.0.2.7:49152".parse().unwrap(), peer, tls: None };
-        Ok(Box::new(Pipe { near, facts }))
+        Ok(Box::new(Pipe::new(near, peer)))
     }
 }
 
@@ -188,45 +157,6 @@ fn answer(does: &Does, request: &Message, proved: bool) -> Option<String> {
         .map(|name| format!("{name}: {}\r\n", request.headers().get(name).unwrap()))
         .collect();
     Some(format!("SIP/2.0 {status}\r\n{copied}{lines}l: 0\r\n\r\n"))
-}
-
-struct Pipe {
-    near: DuplexStream,
-    facts: ConnectionFacts,
-}
-
-impl Connection for Pipe {
-    fn facts(&self) -> &ConnectionFacts {
-        &self.facts
-    }
-}
-
-impl AsyncRead for Pipe {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        into: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.near).poll_read(cx, into)
-    }
-}
-
-impl AsyncWrite for Pipe {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.near).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.near).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.near).poll_shutdown(cx)
-    }
 }
 
 /// A mechanism of one token, whose only signature is `signed`.

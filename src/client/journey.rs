@@ -11,7 +11,7 @@ use super::walk::Walk;
 use super::{Client, moment, now};
 use crate::address::SipAddress;
 use crate::auth::{Association, Protection};
-use crate::channel::Channel;
+use crate::channel::{Channel, ChannelError};
 use crate::credentials::{CredentialSource, Verdict};
 use crate::discovery::{Cause, Connected, DiscoveryPlan, Endpoint, Search, Seed, Trace};
 use crate::failure::{SignInFailure, SignInFailureKind};
@@ -216,6 +216,9 @@ impl Client {
                     Ok(Ok(message)) => {
                         sign_in.receive(&message, moment());
                         luggage.tell_rejected(sign_in.cache()).await;
+                    }
+                    Ok(Err(ChannelError::Garbage(error))) => {
+                        sign_in.garbage(WireText::printed(&error));
                     }
                     Ok(Err(error)) => sign_in.lost(WireText::printed(&error)),
                     Err(_) => {}

@@ -145,8 +145,17 @@ impl SignIn {
 
     /// Takes note that the connection is gone.
     pub fn lost(&mut self, why: WireText) {
+        self.broken(SignInError::Lost(why));
+    }
+
+    /// Takes note that what came is no SIP, behind which nothing more can be read.
+    pub fn garbage(&mut self, why: WireText) {
+        self.broken(SignInError::Garbage(why));
+    }
+
+    fn broken(&mut self, error: SignInError) {
         if !matches!(&self.next, Next::Say(step) if !matches!(step, Step::AskCredentials(_))) {
-            self.fail(SignInError::Lost(why));
+            self.fail(error);
         }
     }
 
