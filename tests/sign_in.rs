@@ -303,6 +303,24 @@ fn a_signature_that_is_wrong_is_refused_and_one_that_is_absent_unless_it_is_allo
     assert!(matches!(error, SignInError::SignatureWrong(_)), "an allowance is not for wrong ones");
 }
 
+/// Whoever recorded an exchange can play it back; the keys of the next one are others.
+#[test]
+fn a_signature_of_an_earlier_exchange_is_refused() {
+    let lines = [SIGNED, "Expires: 7200"];
+    let answer = |drawn: &[&str]| {
+        let mut talk =
+            Talk::with(Rules::default(), server(Protocol::Tls), CredentialCache::new(), drawn);
+        talk.ask(&[NTLM]);
+        let _ = talk.supply("Pa$$word");
+        assert!(matches!(talk.hear("401 Unauthorized", &[&ntlm_challenge()]), Step::Send(_)));
+        talk.hear("200 OK", &lines)
+    };
+    let error =
+        failed(answer(&["d6ae875cb0fdaa41", "6742fbe37bb1946b49d86a525bd29a9c", "13317733"]));
+    assert!(matches!(error, SignInError::SignatureWrong(_)), "{error}");
+    assert!(matches!(answer(&DRAWN), Step::SignedIn(_)), "it is right in its own exchange");
+}
+
 #[test]
 fn a_welcome_before_the_proof_is_no_sign_in() {
     let mut talk = Talk::new(Rules::default());
