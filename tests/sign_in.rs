@@ -261,6 +261,7 @@ fn the_exchange_of_communicator_2007_r2_comes_out_again() {
         assert_eq!(message.headers().cseq().unwrap().number as usize, at + 1);
     }
     assert_eq!(talk.sent[0].headers().get("Authorization"), None);
+    assert_eq!(talk.machine.accepted().unwrap().password.reveal(), "Pa$$word");
     let (register, association, _) = talk.machine.into_parts();
     assert_eq!(register.cseq(), 3);
     assert!(association.unwrap().is_up());
@@ -337,6 +338,7 @@ fn a_welcome_before_the_proof_is_no_sign_in() {
 #[test]
 fn a_rejected_password_is_never_sent_again() {
     let mut talk = communicator(Rules::default());
+    assert!(talk.machine.accepted().is_none(), "not yet");
     let request = talk.ask(&[NTLM, DIGEST]);
     assert_eq!(request.reason, AskReason::Rejected);
     let sent = talk.sent.len();
@@ -487,6 +489,7 @@ fn the_user_who_is_logged_on_is_not_asked() {
     let registration = signed_in(talk.hear("200 OK", &[info]));
     assert_eq!(registration.scheme, Some(Scheme::Kerberos));
     assert_eq!(registration.protection, Protection::Verified);
+    assert!(talk.machine.accepted().is_none(), "nobody gave a password");
 }
 
 #[test]

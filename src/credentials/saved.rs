@@ -124,16 +124,20 @@ impl<S: CredentialStore> CredentialSource for SavedCredentials<S> {
     }
 
     async fn judged(&self, address: &SipAddress, credentials: &Credentials, verdict: Verdict) {
-        match (self.policy, verdict) {
-            (SavePassword::Allow, Verdict::Accepted) if credentials.save => {
+        if self.policy == SavePassword::Forbid {
+            return;
+        }
+        match verdict {
+            Verdict::Accepted if !credentials.save => {}
+            Verdict::Accepted => {
                 self.noted(self.store.save(address, credentials).await);
             }
-            (SavePassword::Allow, Verdict::Rejected) => {
-                if self.forget(address, credentials).await.is_none() {
+            Verdict::Rejected => {
+                let forgotten = self.forget(address, credentials).await.is_some();
+                if !forgotten {
                     lock(&self.stuck).push(credentials.clone());
                 }
             }
-            _ => {}
         }
     }
 }
