@@ -44,8 +44,11 @@ enum Does {
     Babbles,
     /// Neither reads nor writes any more.
     Freezes,
+    /// Says every four seconds that it is trying.
+    Tries,
 }
 
+/// Those that may begin at any byte.
 const ALL: [Does; 7] = [
     Does::FallsSilent,
     Does::Drips,
@@ -155,6 +158,11 @@ impl Network {
                 Does::DripsWithoutEnd => loop {
                     sleep(Duration::from_secs(1)).await;
                     far.write_all(b"a: b\r\n").await?;
+                },
+                Does::Tries => loop {
+                    sleep(Duration::from_secs(4)).await;
+                    let trying = format!("SIP/2.0 100 Trying\r\n{copied}l: 0\r\n\r\n");
+                    far.write_all(trying.as_bytes()).await?;
                 },
                 Does::Drips => {
                     for byte in &text.as_bytes()[cut..] {
@@ -267,7 +275,7 @@ fn is_unread(error: &SignInError) -> bool {
 
 fn is_expected(does: Does, is_whole: bool, error: &SignInError) -> bool {
     match does {
-        Does::FallsSilent | Does::Drips => *error == SignInError::NoAnswer,
+        Does::FallsSilent | Does::Drips | Does::Tries => *error == SignInError::NoAnswer,
         Does::HangsUp => matches!(error, SignInError::Lost(_)),
         Does::Babbles => matches!(error, SignInError::Garbage(_)),
         Does::Freezes => *error == SignInError::NoAnswer || is_unread(error),
@@ -328,6 +336,19 @@ async fn whatever_a_server_does_at_any_point_the_sign_in_ends_in_time_and_leaves
     }
     assert!(ended > 300, "only {ended} ended");
     assert!(let_in > 15, "only {let_in} were let in");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_says_that_it_is_trying_gets_no_more_time() {
+    for at in 0..3 {
+        let network = Network { fault: Some((at, 0, Does::Tries)), ..Network::default() };
+        let failure = network.sign_in().await.unwrap_err();
+        let took = network.heard.lock().unwrap().unwrap().elapsed();
+        let SignInFailureKind::SignIn(_, error) = failure.kind() else { panic!("{failure}") };
+        assert!(is_expected(Does::Tries, false, error), "{failure}");
+        assert_eq!(took.as_millis() / 10, Client::ANSWER_WITHIN.as_millis() / 10, "{took:?}");
+        assert!(network.is_deserted().await);
+    }
 }
 
 /// The same for whoever gives up first: the caller, at any moment of the whole exchange.
