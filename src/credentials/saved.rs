@@ -46,7 +46,7 @@ impl StoreError {
     }
 }
 
-/// Whether passwords may be saved (the policy `SavePassword`). [G: policies of Communicator]
+/// Whether passwords may be saved: the policy `SavePassword` of Communicator and its successors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SavePassword {
     /// They may, if the user agrees as well: [`Credentials::save`].
@@ -115,7 +115,7 @@ impl<S: CredentialStore> SavedCredentials<S> {
 #[async_trait]
 impl<S: CredentialStore> CredentialSource for SavedCredentials<S> {
     async fn credentials(&self, request: &CredentialRequest) -> Option<Credentials> {
-        // Who was asked because of a rejection is the person.
+        // Once something was rejected, it is the person who is asked.
         if self.policy == SavePassword::Forbid || request.reason == AskReason::Rejected {
             return None;
         }
