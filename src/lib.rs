@@ -45,6 +45,7 @@
 //! | `digest` (default) | Digest with SHA-256 and MD5 |
 //! | `idna` (default) | internationalised domains in what a person types |
 //! | `hickory`, `rustls`, `ring`, `aws-lc-rs`, `platform-verifier` | the parts of `net` |
+//! | `keyring` | saved credentials in the operating system's store, by keyring-core |
 //! | `serde` | traces serialise |
 //! | `lab` | a whole Communicator deployment on loopback |
 #![cfg_attr(
@@ -133,8 +134,13 @@ pub use back_off::BackOff;
 pub use channel::{Channel, ChannelError};
 #[cfg(feature = "driver")]
 pub use client::{Challenged, Client, ClientBuilder, SignedIn};
+#[cfg(feature = "keyring")]
+pub use credentials::KeyringStore;
 #[cfg(feature = "driver")]
-pub use credentials::{CredentialSource, FixedCredentials, NoCredentials};
+pub use credentials::{
+    CredentialSource, CredentialStore, FixedCredentials, InOrder, NoCredentials, SavePassword,
+    SavedCredentials, StoreError, Verdict,
+};
 #[cfg(feature = "driver")]
 pub use failure::{SignInFailure, SignInFailureKind};
 pub use name::{Host, HostName, NameError, NameErrorKind, SrvName};

@@ -171,9 +171,9 @@ impl Transport for World {
             Does::Refuses => Err(ConnectFailure::Refused),
             Does::Silent => std::future::pending().await,
             _ => {
-                let (near, far) = Pipe::open(peer);
+                let (near, far) = tokio::io::duplex(65536);
                 tokio::spawn(self.clone().serve(far, self.0.cut.subscribe()));
-                Ok(Box::new(near))
+                Ok(Box::new(Pipe::new(near, peer)))
             }
         }
     }

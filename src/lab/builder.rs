@@ -99,7 +99,8 @@ impl LabBuilder {
         self
     }
 
-    /// Adds an SRV record to what the servers brought along.
+    /// Adds an SRV record to what the servers brought along. Its target may be what no host can be
+    /// called: `\000` stands for that byte, `\.` for a dot inside a label.
     pub fn srv(
         self,
         name: impl Into<String>,

@@ -146,7 +146,7 @@ impl SignIn {
         if credentials.is_some_and(|credentials| self.cache.take(credentials)) {
             self.spent.retain(|(_, who)| *who == Who::CurrentUser);
             self.prove(now);
-        } else if self.cache.has_rejected() {
+        } else if !self.cache.rejected().is_empty() {
             let scheme = self.rejected.take().unwrap_or(scheme);
             self.fail(SignInError::Rejected(scheme));
         } else {
@@ -156,8 +156,17 @@ impl SignIn {
 
     /// Takes note that the connection is gone.
     pub fn lost(&mut self, why: WireText) {
+        self.broken(SignInError::Lost(why));
+    }
+
+    /// Takes note that what came is no SIP, behind which nothing more can be read.
+    pub fn garbage(&mut self, why: WireText) {
+        self.broken(SignInError::Garbage(why));
+    }
+
+    fn broken(&mut self, error: SignInError) {
         if !matches!(&self.next, Next::Say(step) if !matches!(step, Step::AskCredentials(_))) {
-            self.fail(SignInError::Lost(why));
+            self.fail(error);
         }
     }
 
@@ -169,6 +178,16 @@ impl SignIn {
     /// What is known of the user's credentials, for the next server.
     pub fn cache(&self) -> &CredentialCache {
         &self.cache
+    }
+
+    /// The credentials that let us in; `None` before that, and as the user who is logged on.
+    pub fn accepted(&self) -> Option<&Credentials> {
+        match (&self.next, &self.proof) {
+            (Next::Say(Step::SignedIn(registration)), Some((_, Who::Supplied, _))) => {
+                registration.scheme.as_ref().and(self.cache.held())
+            }
+            _ => None,
+        }
     }
 
     /// Everything that goes on with the session, once it is signed in.
@@ -341,14 +360,15 @@ impl SignIn {
         let best = identity.and_then(|identity| self.best(Who::Supplied, identity));
         self.next = Next::Say(match (best, self.rejected.clone()) {
             (Some((_, method, _, challenge)), _) => Step::AskCredentials(CredentialRequest {
+                address: self.register.address().clone(),
                 endpoint: self.server.endpoint.clone(),
                 realm: challenge.realm().unwrap_or_default().into(),
                 target: challenge.target_name().map(WireText::new),
                 scheme: method.scheme(),
-                reason: if self.cache.has_rejected() {
-                    AskReason::Rejected
-                } else {
+                reason: if self.cache.rejected().is_empty() {
                     AskReason::FirstTime
+                } else {
+                    AskReason::Rejected
                 },
             }),
             (None, Some(scheme)) => Step::Failed(SignInError::Rejected(scheme)),

@@ -1,4 +1,4 @@
-//! A connection whose other end the test holds.
+//! A connection in memory: the test holds its other end.
 
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -13,10 +13,9 @@ pub struct Pipe {
 }
 
 impl Pipe {
-    pub fn open(peer: SocketAddr) -> (Self, DuplexStream) {
-        let (near, far) = tokio::io::duplex(65536);
+    pub fn new(near: DuplexStream, peer: SocketAddr) -> Self {
         let facts = ConnectionFacts { local: "192.0.2.7:49152".parse().unwrap(), peer, tls: None };
-        (Self { near, facts }, far)
+        Self { near, facts }
     }
 }
 
