@@ -226,10 +226,18 @@ async fn each_version_of_ntlm_signs_in_refreshes_and_signs_out() {
         let answer = caller.signed(&mut association).await;
         assert_eq!(verify(&mut association, &answer), Protection::Verified);
         assert!(header(&answer, "presence-state").starts_with("register-action=\"refreshed\";"));
-        let options = caller.changed(|text| text.replace("REGISTER", "OPTIONS"));
-        let answer = caller.send(authorized(&mut association, &options)).await;
-        assert_eq!(status(&answer), 405);
-        assert_eq!(verify(&mut association, &answer), Protection::Verified);
+        // The signature comes in the field that answers the one of the request.
+        for (field, info) in [
+            ("Proxy-Authorization", "Proxy-Authentication-Info"),
+            ("Authorization", "Authentication-Info"),
+        ] {
+            let options = caller.changed(|text| text.replace("REGISTER", "OPTIONS"));
+            let text = authorized(&mut association, &options);
+            let answer = caller.send(text.replace("Proxy-Authorization", field)).await;
+            assert_eq!(status(&answer), 405);
+            assert!(header(&answer, info).contains("rspauth="), "{answer:?}");
+            assert_eq!(verify(&mut association, &answer), Protection::Verified);
+        }
 
         let end = caller.changed(|text| text.replace("Event:", "Expires: 0\r\nEvent:"));
         let answer = caller.send(authorized(&mut association, &end)).await;

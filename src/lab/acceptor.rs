@@ -61,15 +61,15 @@ struct Association<'a> {
     sent: u32,
 }
 
-/// An answer, and whether it is to be signed.
+/// An answer, and the field for its signature if it is to be signed.
 pub(super) struct Reply {
     pub(super) answer: Answer,
-    pub(super) signed: bool,
+    pub(super) signed: Option<&'static str>,
 }
 
 impl From<Answer> for Reply {
     fn from(answer: Answer) -> Self {
-        Self { answer, signed: false }
+        Self { answer, signed: None }
     }
 }
 
@@ -106,15 +106,16 @@ impl<'a> Session<'a> {
         let Message::Request(request) = message else {
             return Ok(Answer::status(400, "Bad Request").into());
         };
-        let fields = ["Authorization", "Proxy-Authorization"];
-        let said = fields.into_iter().flat_map(|name| Challenge::of(request.headers(), name));
-        for said in said.flatten().filter(|said| said.realm() == Some(REALM)) {
-            match said.scheme() {
-                Scheme::Ntlm if said.target_name() == Some(&self.desk.host) => {
-                    return self.ntlm(&said, message, request, now);
+        for (name, info) in INFO {
+            let said = Challenge::of(request.headers(), name).into_iter().flatten();
+            for said in said.filter(|said| said.realm() == Some(REALM)) {
+                match said.scheme() {
+                    Scheme::Ntlm if said.target_name() == Some(&self.desk.host) => {
+                        return self.ntlm(&said, message, request, info, now);
+                    }
+                    Scheme::Digest => return Ok(self.digest(&said, request, info)),
+                    _ => {}
                 }
-                Scheme::Digest => return Ok(self.digest(&said, request)),
-                _ => {}
             }
         }
         if request.method() != "REGISTER" {
@@ -130,6 +131,7 @@ impl<'a> Session<'a> {
         said: &Challenge,
         message: &Message,
         request: &Request,
+        info: &'static str,
         now: SystemTime,
     ) -> Result<Reply, RandomError> {
         let taken = match said.gssapi_data() {
@@ -138,7 +140,7 @@ impl<'a> Session<'a> {
             None => self.signed(said, message),
         };
         Ok(match taken {
-            Ok(owner) => Reply { answer: self.decide(owner, request), signed: true },
+            Ok(owner) => Reply { answer: self.decide(owner, request), signed: Some(info) },
             Err(why) => self.denied(why).into(),
         })
     }
@@ -201,7 +203,7 @@ impl<'a> Session<'a> {
         Ok(association.owner)
     }
 
-    fn digest(&mut self, said: &Challenge, request: &Request) -> Reply {
+    fn digest(&mut self, said: &Challenge, request: &Request, info: &str) -> Reply {
         let Desk { offers, accounts, .. } = self.desk;
         match self.nonce.check(said, request, offers, accounts) {
             Ok((owner, proof)) => {
@@ -213,7 +215,7 @@ impl<'a> Session<'a> {
                     }
                     _ => proof,
                 };
-                answer.header(format!("{}: {proof}", info(request.method()))).into()
+                answer.header(format!("{info}: {proof}")).into()
             }
             Err(Denied::Wrong(why)) => self.denied(why).into(),
             Err(Denied::Stale) => {
@@ -290,8 +292,8 @@ impl<'a> Session<'a> {
         answer.header(format!("ms-diagnostics: {number};reason=\"{reason}\";source=\"{source}\""))
     }
 
-    /// `text`, a whole answer to a request of this method, with its signature.
-    pub(super) fn sign(&mut self, text: String, method: &str) -> Result<String, RandomError> {
+    /// `text`, a whole answer, with its signature in the field `info`.
+    pub(super) fn sign(&mut self, text: String, info: &str) -> Result<String, RandomError> {
         let Some(association) = self.association.as_mut() else { return Ok(text) };
         let wrong = match self.desk.fault {
             Some(SipFault::NoSignature) => return Ok(text),
@@ -311,9 +313,8 @@ impl<'a> Session<'a> {
         let opaque = &association.opaque;
         let head = text.strip_suffix("\r\n").unwrap_or(&text);
         Ok(format!(
-            "{head}{}: NTLM rspauth=\"{rspauth}\", srand=\"{srand}\", snum=\"{snum}\", \
-             opaque=\"{opaque}\", qop=\"auth\", targetname=\"{host}\", realm=\"{REALM}\"\r\n\r\n",
-            info(method)
+            "{head}{info}: NTLM rspauth=\"{rspauth}\", srand=\"{srand}\", snum=\"{snum}\", \
+             opaque=\"{opaque}\", qop=\"auth\", targetname=\"{host}\", realm=\"{REALM}\"\r\n\r\n"
         ))
     }
 }
@@ -351,10 +352,12 @@ fn parameter(version: Version) -> String {
     }
 }
 
-/// The field that answers the proof in a request of this method.
-fn info(method: &str) -> &'static str {
-    if method == "REGISTER" { "Authentication-Info" } else { "Proxy-Authentication-Info" }
-}
+/// Each field that a proof may come in, and the one for the signature of the answer. [MS-SIP, the
+/// header fields of its authentication scheme]
+const INFO: [(&str, &str); 2] = [
+    ("Authorization", "Authentication-Info"),
+    ("Proxy-Authorization", "Proxy-Authentication-Info"),
+];
 
 /// What is no REGISTER asks for compression [MS-SIPCOMP], and this server has none.
 pub(super) fn not_allowed() -> Answer {

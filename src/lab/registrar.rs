@@ -185,8 +185,8 @@ impl Registrar {
             text.push_str("Content-Length: 0\r\n\r\n");
         }
         let mut last = self.last(request, &answer, session).map_err(io::Error::other)?;
-        if signed {
-            last = session.sign(last, request.method()).map_err(io::Error::other)?;
+        if let Some(info) = signed {
+            last = session.sign(last, info).map_err(io::Error::other)?;
         }
         text.push_str(&last);
         Ok(text.into_bytes())
