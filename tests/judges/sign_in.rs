@@ -20,6 +20,7 @@ use sip_signin::discovery::{ManualServers, Protocol, Search};
 use sip_signin::lab::Lab;
 use sip_signin::net::{HickoryResolver, RustlsTransport};
 use sip_signin::sign_in::{AskReason, CredentialRequest, Mechanisms};
+use sip_signin::sip::InstanceId;
 use sip_signin::{Client, CredentialSource, SignedIn};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -62,6 +63,7 @@ fn report(signed_in: &SignedIn) {
     if let Some(contact) = &registration.contact {
         println!("contact {}", contact.raw());
     }
+    println!("instance <urn:uuid:{}>", InstanceId::of(signed_in.register.epid()));
     if let Some(expires) = registration.expires {
         println!("expires {}", expires.as_secs());
     }
