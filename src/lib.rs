@@ -41,6 +41,7 @@
 //! | `net` (default) | [`net`]: hickory for DNS, rustls for TLS with ring and the platform's verifier |
 //! | `ntlm` (default) | NTLMv2 as [MS-SIPAE] runs it |
 //! | `digest` (default) | Digest with SHA-256 and MD5 |
+//! | `kerberos` | on Unix, the ticket of the user who is logged on, by the system's GSS-API |
 //! | `idna` (default) | internationalised domains in what a person types |
 //! | `hickory`, `rustls`, `ring`, `aws-lc-rs`, `platform-verifier` | the parts of `net` |
 //! | `serde` | traces serialise |
@@ -83,6 +84,9 @@ pub mod sip;
 
 pub mod auth;
 
+#[cfg(all(unix, feature = "kerberos"))]
+mod kerberos;
+
 pub mod sign_in;
 
 #[cfg(feature = "driver")]
@@ -121,6 +125,8 @@ pub use client::{Challenged, Client, ClientBuilder, SignedIn};
 pub use credentials::{CredentialSource, FixedCredentials, NoCredentials};
 #[cfg(feature = "driver")]
 pub use failure::{SignInFailure, SignInFailureKind};
+#[cfg(all(unix, feature = "kerberos"))]
+pub use kerberos::Kerberos;
 pub use name::{Host, HostName, NameError, NameErrorKind, SrvName};
 pub use now::Now;
 pub use policy::{HostNamePolicy, NameRule, Origin, Refusal, TrustedHost};

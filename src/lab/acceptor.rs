@@ -4,14 +4,16 @@
 use std::fmt::Display;
 use std::time::SystemTime;
 
-use data_encoding::{BASE64, HEXLOWER, HEXLOWER_PERMISSIVE};
+use data_encoding::BASE64;
 
 use super::accounts::{Offer, Resident};
+use super::association::{Association, REALM};
 use super::binding::{Binding, enclosed};
 use super::digest::{Denied, Nonce};
 use super::fault::SipFault;
+use super::keys::{Keys, Ticket, target};
 use super::registrar::Answer;
-use crate::auth::{Acceptor, Salt, ServerKeys, Version, signature_buffer};
+use crate::auth::{Acceptor, Version};
 use crate::discovery::Protocol;
 use crate::random::{self, RandomError};
 use crate::sip::{Challenge, Message, Request, Scheme};
@@ -29,8 +31,6 @@ pub(super) struct Desk {
     pub(super) fault: Option<SipFault>,
 }
 
-const REALM: &str = "SIP Communications Service";
-
 /// One connection.
 pub(super) struct Session<'a> {
     desk: &'a Desk,
@@ -47,18 +47,6 @@ struct Handshake {
     version: Version,
     opaque: String,
     ntlm: Acceptor,
-}
-
-/// The client has proved its password.
-struct Association<'a> {
-    version: Version,
-    opaque: String,
-    keys: ServerKeys,
-    owner: &'a Resident,
-    /// The highest `cnum` of the client.
-    received: u32,
-    /// The last `snum`.
-    sent: u32,
 }
 
 /// An answer, and the field for its signature if it is to be signed.
@@ -85,13 +73,8 @@ impl<'a> Session<'a> {
         let stale = std::mem::take(&mut self.stale);
         let host = &self.desk.host;
         let line = |offer: &Offer| match *offer {
-            Offer::Ntlm(version) => {
-                Ok(format!("NTLM realm=\"{REALM}\", targetname=\"{host}\"{}", parameter(version)))
-            }
-            Offer::Kerberos(version) => Ok(format!(
-                "Kerberos realm=\"{REALM}\", targetname=\"sip/{host}\"{}",
-                parameter(version)
-            )),
+            Offer::Ntlm(version) => Ok(challenge(&Scheme::Ntlm, host, version)),
+            Offer::Kerberos(version) => Ok(challenge(&Scheme::Kerberos, host, version)),
             Offer::Digest(algorithm) => self.nonce.challenge(algorithm, REALM, stale),
         };
         self.desk.offers.iter().map(line).collect()
@@ -110,8 +93,10 @@ impl<'a> Session<'a> {
             let said = Challenge::of(request.headers(), name).into_iter().flatten();
             for said in said.filter(|said| said.realm() == Some(REALM)) {
                 match said.scheme() {
-                    Scheme::Ntlm if said.target_name() == Some(&self.desk.host) => {
-                        return self.ntlm(&said, message, request, info, now);
+                    scheme @ (Scheme::Kerberos | Scheme::Ntlm)
+                        if said.target_name() == Some(&target(scheme, &self.desk.host)) =>
+                    {
+                        return self.associate(&said, message, request, info, now);
                     }
                     Scheme::Digest => return Ok(self.digest(&said, request, info)),
                     _ => {}
@@ -126,7 +111,7 @@ impl<'a> Session<'a> {
         Ok(Answer::challenge().into())
     }
 
-    fn ntlm(
+    fn associate(
         &mut self,
         said: &Challenge,
         message: &Message,
@@ -134,10 +119,11 @@ impl<'a> Session<'a> {
         info: &'static str,
         now: SystemTime,
     ) -> Result<Reply, RandomError> {
-        let taken = match said.gssapi_data() {
-            Some("") => return self.challenge(said, now),
-            Some(token) => self.finish(said, token, message),
-            None => self.signed(said, message),
+        let taken = match (said.gssapi_data(), said.scheme()) {
+            (None, _) => self.signed(said, message),
+            (Some(token), Scheme::Kerberos) => self.ticket(said, token, message),
+            (Some(""), _) => return self.challenge(said, now),
+            (Some(token), _) => self.finish(said, token, message),
         };
         Ok(match taken {
             Ok(owner) => Reply { answer: self.decide(owner, request), signed: Some(info) },
@@ -147,12 +133,11 @@ impl<'a> Session<'a> {
 
     /// An empty token asks for a challenge. [MS-SIPAE section 3.3.5.1]
     fn challenge(&mut self, said: &Challenge, now: SystemTime) -> Result<Reply, RandomError> {
-        let version = Version::read(said.version());
-        let offered = |version: &Version| self.desk.offers.contains(&Offer::Ntlm(*version));
-        let Some(version) = version.filter(offered) else {
-            return Ok(self.denied("the version was not offered").into());
+        let version = match self.version(said, Offer::Ntlm) {
+            Ok(version) => version,
+            Err(why) => return Ok(self.denied(why).into()),
         };
-        let opaque = random::hex::<4>(&SystemRandom)?.to_ascii_uppercase();
+        let opaque = opaque()?;
         let ntlm = Acceptor::new(&self.desk.host, now, &SystemRandom)?;
         let line = format!(
             "WWW-Authenticate: NTLM opaque=\"{opaque}\", gssapi-data=\"{}\", realm=\"{REALM}\", \
@@ -163,6 +148,45 @@ impl<'a> Session<'a> {
         );
         self.handshake = Some(Handshake { version, opaque, ntlm });
         Ok(Answer::status(401, "Unauthorized").header(line).into())
+    }
+
+    /// The version that the client speaks, if it was offered.
+    fn version(
+        &self,
+        said: &Challenge,
+        offer: fn(Version) -> Offer,
+    ) -> Result<Version, &'static str> {
+        let version = Version::read(said.version());
+        let offered = |version: &Version| self.desk.offers.contains(&offer(*version));
+        version.filter(offered).ok_or("the version was not offered")
+    }
+
+    /// A ticket, which is the first token and the last one. From version 4 on it comes with a
+    /// signature, unless the client cannot sign before it has a reply.
+    fn ticket(
+        &mut self,
+        said: &Challenge,
+        token: &str,
+        message: &Message,
+    ) -> Result<&'a Resident, String> {
+        let version = self.version(said, Offer::Kerberos)?;
+        let token = BASE64.decode(token.as_bytes()).map_err(|_| "gssapi-data is no base64")?;
+        // What the library says goes between quotation marks.
+        let ticket = Ticket::take(&self.desk.host, &token)
+            .map_err(|error| error.to_string().replace(['"', '\\', '\r', '\n'], " "))?;
+        let Ticket { owner, reply, keys } = ticket;
+        let account = owner.parse().map_err(|_| "the ticket is of no account")?;
+        let owner = self.desk.accounts.iter().find(|resident| resident.is(&account));
+        let owner = owner.ok_or("the ticket is of nobody here")?;
+        let opaque = opaque().map_err(|error| error.to_string())?;
+        let signs = version.signs_last_token() && reply.is_none();
+        let (received, sent) = (0, 0);
+        let mut association = Association { version, opaque, keys, reply, owner, received, sent };
+        if signs || said.parameter("response").is_some() {
+            association.check(&self.desk.host, said, message)?;
+        }
+        self.association = Some(association);
+        Ok(owner)
     }
 
     /// The last token, which from version 4 on comes with a signature.
@@ -185,7 +209,8 @@ impl<'a> Session<'a> {
             Some((found, found.credentials.password.clone()))
         };
         let (owner, keys) = ntlm.accept(&token, find).map_err(|denied| denied.to_string())?;
-        let mut association = Association { version, opaque, keys, owner, received: 0, sent: 0 };
+        let (keys, reply, received, sent) = (Keys::Ntlm(keys), None, 0, 0);
+        let mut association = Association { version, opaque, keys, reply, owner, received, sent };
         if version.signs_last_token() || said.parameter("response").is_some() {
             association.check(&self.desk.host, said, message)?;
         }
@@ -198,6 +223,9 @@ impl<'a> Session<'a> {
         let association = self.association.as_mut().ok_or("there is no association")?;
         if said.opaque() != Some(&association.opaque) {
             return Err("the opaque is not the association's".into());
+        }
+        if *said.scheme() != association.keys.scheme() {
+            return Err("the scheme is not the association's".into());
         }
         association.check(&self.desk.host, said, message)?;
         Ok(association.owner)
@@ -300,48 +328,22 @@ impl<'a> Session<'a> {
             fault => fault == Some(SipFault::WrongSignature),
         };
         let Ok(message) = Message::parse(text.clone().into()) else { return Ok(text) };
-        association.sent = association.sent.saturating_add(1);
-        let (srand, snum) = (random::hex::<4>(&SystemRandom)?, association.sent.to_string());
-        let srand = srand.to_ascii_uppercase();
-        let host = &self.desk.host;
-        let salt = salt(host, &srand, &snum);
-        let Ok(buffer) = signature_buffer(association.version, salt, &message) else {
+        let Some(proof) = association.sign(&self.desk.host, &message, wrong)? else {
             return Ok(text);
         };
-        let signed = if wrong { format!("{buffer}<>") } else { buffer };
-        let rspauth = HEXLOWER.encode(&association.keys.sign(signed.as_bytes()));
-        let opaque = &association.opaque;
         let head = text.strip_suffix("\r\n").unwrap_or(&text);
-        Ok(format!(
-            "{head}{info}: NTLM rspauth=\"{rspauth}\", srand=\"{srand}\", snum=\"{snum}\", \
-             opaque=\"{opaque}\", qop=\"auth\", targetname=\"{host}\", realm=\"{REALM}\"\r\n\r\n"
-        ))
+        Ok(format!("{head}{info}: {proof}\r\n\r\n"))
     }
 }
 
-impl Association<'_> {
-    /// Takes the signature of `message`, if it is right and its number higher than those before.
-    fn check(&mut self, host: &str, said: &Challenge, message: &Message) -> Result<(), String> {
-        let get = |name| said.parameter(name).ok_or_else(|| format!("there is no {name}"));
-        let (crand, cnum, response) = (get("crand")?, get("cnum")?, get("response")?);
-        let signature = HEXLOWER_PERMISSIVE.decode(response.as_bytes());
-        let signature = signature.map_err(|_| "the response is not hexadecimal")?;
-        let number: u32 = cnum.parse().map_err(|_| "cnum is no number")?;
-        let buffer = signature_buffer(self.version, salt(host, crand, cnum), message)
-            .map_err(|ambiguous| ambiguous.to_string())?;
-        if !self.keys.verifies(buffer.as_bytes(), &signature) {
-            return Err("the signature is wrong".into());
-        }
-        if number <= self.received {
-            return Err("cnum was used before".into());
-        }
-        self.received = number;
-        Ok(())
-    }
+fn challenge(scheme: &Scheme, host: &str, version: Version) -> String {
+    let target = target(scheme, host);
+    format!("{scheme} realm=\"{REALM}\", targetname=\"{target}\"{}", parameter(version))
 }
 
-fn salt<'a>(target: &'a str, rand: &'a str, num: &'a str) -> Salt<'a> {
-    Salt { scheme: "NTLM", rand, num, realm: REALM, target }
+/// The name of a new association.
+fn opaque() -> Result<String, RandomError> {
+    Ok(random::hex::<4>(&SystemRandom)?.to_ascii_uppercase())
 }
 
 /// How a header field names the version. A server of version 2 knows no other.

@@ -34,6 +34,10 @@ mod digest;
 
 mod binding;
 
+mod keys;
+
+mod association;
+
 mod acceptor;
 
 mod registrar;

@@ -221,6 +221,10 @@ impl SignIn {
         let method = proof.and_then(|(at, _, _)| self.rules.mechanisms.get(*at));
         let scheme = method.map(Method::scheme);
         let must_sign = proof.is_some_and(|(_, _, proof)| proof.is_signed());
+        // Who was shown a ticket has to prove that it could read it; nothing allows it not to.
+        if self.is_showing_a_ticket() && protection == Protection::Absent {
+            return self.fail(SignInError::SignatureAbsent);
+        }
         if scheme.is_none() && !self.rules.allow_unauthenticated {
             return self.fail(SignInError::Unauthenticated);
         }
@@ -229,6 +233,11 @@ impl SignIn {
         }
         let registration = Registration::read(response, &self.register, scheme, protection);
         self.next = Next::Say(Step::SignedIn(registration));
+    }
+
+    fn is_showing_a_ticket(&self) -> bool {
+        let method = self.proof.as_ref().and_then(|(at, _, _)| self.rules.mechanisms.get(*at));
+        method.is_some_and(|method| method.scheme() == Scheme::Kerberos)
     }
 
     fn challenged(&mut self, by: Challenger, challenges: Vec<Challenge>, now: Now) {
