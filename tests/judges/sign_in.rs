@@ -3,8 +3,8 @@
 //!
 //! Arguments, each `name=value`: `root`, the file with the certificate of the authority; `account`
 //! and `password`; `server`, instead of a search; `srv`, a port of 127.0.0.1 to which a search leads,
-//! instead of this machine's DNS; `mechanisms`, instead of the default ones, of `ntlm`, `sha-256` and
-//! `md5`; `seconds`, which the user takes to find the password.
+//! instead of this machine's DNS; `mechanisms`, instead of the default ones, of `kerberos`, `ntlm`,
+//! `sha-256` and `md5`; `seconds`, which the user takes to find the password.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -43,6 +43,8 @@ impl CredentialSource for User {
 
 fn mechanisms(names: &str) -> Result<Mechanisms> {
     names.split(',').try_fold(Mechanisms::none(), |known, name| match name {
+        #[cfg(all(unix, feature = "kerberos"))]
+        "kerberos" => Ok(known.then(sip_signin::Kerberos::new())),
         "ntlm" => Ok(known.then(Ntlm::new())),
         "sha-256" => Ok(known.then_digest(DigestAlgorithm::Sha256)),
         "md5" => Ok(known.then_digest(DigestAlgorithm::Md5)),

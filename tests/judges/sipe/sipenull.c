@@ -8,6 +8,7 @@
  *   keys are options of a sipe account: server transport authentication sso
  *   ends with 0 when it was signed in, 2 when it was refused, 3 when it ran out of time
  */
+#include <dlfcn.h>
 #include <glib.h>
 #include <purple.h>
 #include <signal.h>
@@ -65,6 +66,15 @@ static PurpleEventLoopUiOps loop_ops = {
     g_timeout_add, g_source_remove, input_add, g_source_remove, NULL,
     g_timeout_add_seconds, NULL, NULL, NULL
 };
+
+/* libpurple 2.14 forgets to go round when a message ends exactly where its ring ends: what comes next
+ * is then sent in the wrong order, again and again. This one stands before libpurple's. */
+void purple_circ_buffer_append(PurpleCircBuffer *ring, gconstpointer data, gsize length)
+{
+    void (*append)(PurpleCircBuffer *, gconstpointer, gsize) = dlsym(RTLD_NEXT, __func__);
+    append(ring, data, length);
+    if (ring->inptr == ring->buffer + ring->buflen) ring->inptr = ring->buffer;
+}
 
 /* ---- connection reports ---------------------------------------------- */
 static const char *err_name(PurpleConnectionError e)
