@@ -170,7 +170,7 @@ impl Mechanism for Exchange {
                 Some(MechanismErrorKind::Expired) => MechanismErrorKind::Expired,
                 _ => MechanismErrorKind::Signature,
             };
-            MechanismError::new(kind).because(Said(WireText::new(error.to_string())))
+            MechanismError::new(kind).because(Said(words(&error.to_string())))
         })
     }
 
@@ -181,10 +181,20 @@ impl Mechanism for Exchange {
 
 /// What the library says went wrong. Its words are kept: they name the cache, the service, the realm.
 fn failure(error: libgssapi::error::Error) -> MechanismError {
-    let said = WireText::new(error.to_string());
+    let said = words(&error.to_string());
     match kind(error.major.bits(), error.minor) {
         Some(kind) => MechanismError::new(kind).because(Said(said)),
         None => MechanismErrorKind::Other(said).into(),
+    }
+}
+
+/// The better half of the library's words: those about Kerberos, in brackets behind those about
+/// GSS-API; or these, when those are no help.
+fn words(both: &str) -> WireText {
+    match both.split_once(" (") {
+        Some((general, "Success)")) => general.into(),
+        Some((_, kerberos)) => kerberos.strip_suffix(')').unwrap_or(kerberos).into(),
+        None => both.into(),
     }
 }
 
@@ -208,4 +218,85 @@ fn kind(major: u32, minor: u32) -> Option<MechanismErrorKind> {
         (9, _) => MechanismErrorKind::Token,
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::Credentials;
+
+    #[test]
+    fn a_ticket_is_asked_for_under_sip_and_a_plain_host_name_only() {
+        for (target, expected) in [
+            ("sip/pool01.contoso.com", Some("pool01.contoso.com")),
+            ("SIP/POOL01.Contoso.COM", Some("pool01.contoso.com")),
+            ("http/pool01.contoso.com", None),
+            ("pool01.contoso.com", None),
+            ("sip/pool01.contoso.com@EVIL.EXAMPLE", None),
+            ("sip/pool01.contoso.com:5061", None),
+            ("sip/pool01.contoso.com/x", None),
+            ("sip/pool01\\@x", None),
+            ("sip/192.0.2.1", None),
+            ("sip/", None),
+            ("", None),
+        ] {
+            let host = host(target);
+            assert_eq!(host.as_ref().map(HostName::as_str), expected, "{target}");
+            if expected.is_none() {
+                let started = Kerberos::new().start(target, Identity::CurrentUser);
+                assert_eq!(started.err().unwrap().kind(), &MechanismErrorKind::Target, "{target}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_password_is_not_taken() {
+        let credentials = Credentials::new(r"CONTOSO\jeremy".parse().unwrap(), "Passw0rd!");
+        let supplied = Identity::Supplied(&credentials);
+        let kerberos = Kerberos::new();
+        assert!(kerberos.takes(Identity::CurrentUser) && !kerberos.takes(supplied));
+        let started = kerberos.start("sip/pool01.contoso.com", supplied);
+        assert_eq!(started.err().unwrap().kind(), &MechanismErrorKind::Identity);
+    }
+
+    /// The numbers were seen with MIT Kerberos 1.20, where a comment says so; the others are those of
+    /// the standards.
+    #[test]
+    fn each_pair_of_status_codes_has_its_meaning() {
+        use MechanismErrorKind as Kind;
+        let general = 13 << 16;
+        for (major, minor, expected) in [
+            (general, -1_765_328_377, Some(Kind::UnknownService)), // seen
+            (general, -1_765_328_228, Some(Kind::Unreachable)),    // seen
+            (7 << 16, -1_765_328_230, Some(Kind::Unreachable)),    // seen: no realm of that name
+            (7 << 16, -1_765_328_243, Some(Kind::NoTicket)),       // seen
+            (7 << 16, -1_765_328_189, Some(Kind::NoTicket)),
+            (11 << 16, 100_001, Some(Kind::Expired)), // seen
+            (general, -1_765_328_352, Some(Kind::Expired)),
+            (12 << 16, 0, Some(Kind::Expired)),
+            (general, -1_765_328_347, Some(Kind::ClockSkew)),
+            (general, -1_765_328_351, Some(Kind::ClockSkew)),
+            (9 << 16, 100_001, Some(Kind::Token)), // seen
+            (general, -1_765_328_366, None),
+            (0, 0, None),
+        ] {
+            let minor = i32::cast_unsigned(minor);
+            assert_eq!(kind(major, minor), expected, "{major:x} {minor:x}");
+        }
+    }
+
+    #[test]
+    fn of_the_librarys_words_those_about_kerberos_are_told() {
+        for (both, told) in [
+            ("Unspecified.  See (Server sip/a@B not found)", "Server sip/a@B not found"),
+            ("No credentials (None (default cache: FILE:c))", "None (default cache: FILE:c)"),
+            (
+                "The referenced credential has expired (Success)",
+                "The referenced credential has expired",
+            ),
+            ("Nothing", "Nothing"),
+        ] {
+            assert_eq!(words(both).to_string(), told);
+        }
+    }
 }

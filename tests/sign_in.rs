@@ -3,6 +3,7 @@
 #![cfg(all(feature = "ntlm", feature = "digest"))]
 #![expect(clippy::disallowed_methods, reason = "any instant will do")]
 
+use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -419,7 +420,9 @@ impl MechanismProvider for Ticket {
     }
 
     fn start(&self, _: &str, _: Identity<'_>) -> Result<Box<dyn Mechanism>, MechanismError> {
-        if self.works { Ok(Box::new(Context)) } else { Err(MechanismErrorKind::Identity.into()) }
+        let none = || MechanismError::new(MechanismErrorKind::NoTicket);
+        let why = io::Error::other("none in the cache");
+        if self.works { Ok(Box::new(Context)) } else { Err(none().because(why)) }
     }
 }
 
@@ -506,6 +509,12 @@ fn a_ticket_is_shown_only_to_whom_it_is_for() {
         ("http/cosmo-ocs-r2.cosmo.local", false),
         ("cosmo-ocs-r2.cosmo.local", false),
         ("sip/cosmo-ocs-r2.cosmo.local/x", false),
+        ("sip/cosmo-ocs-r2.cosmo.local:5061", false),
+        ("sip/cosmo-ocs-r2.cosmo.local@COSMO.LOCAL", false),
+        ("sip/pool.cosmo.local@EVIL.EXAMPLE", false),
+        ("sip/*.cosmo.local", false),
+        ("sip/192.0.2.1", false),
+        ("krbtgt/COSMO.LOCAL", false),
         ("sip/", false),
     ] {
         let mut rules = kerberos(true);
@@ -514,6 +523,23 @@ fn a_ticket_is_shown_only_to_whom_it_is_for() {
         let step = Talk::new(rules).hear("401 Unauthorized", &[&line]);
         assert_eq!(matches!(step, Step::Send(_)), shown, "{target}: {step:?}");
     }
+}
+
+#[test]
+fn who_was_shown_a_ticket_must_prove_itself_whatever_is_allowed() {
+    let mut rules = kerberos(true);
+    (rules.allow_unsigned, rules.allow_unauthenticated) = (true, true);
+    let mut talk = Talk::new(rules);
+    let _ = talk.hear("401 Unauthorized", &[KERBEROS]);
+    assert_eq!(failed(talk.hear("200 OK", &["Expires: 7200"])), SignInError::SignatureAbsent);
+}
+
+#[test]
+fn what_a_mechanism_ran_into_is_told_with_its_cause() {
+    let mut talk = Talk::new(kerberos(false));
+    let step = talk.hear("401 Unauthorized", &[KERBEROS]);
+    let SignInError::NoCommonScheme { attempts, .. } = failed(step) else { panic!() };
+    assert_eq!(attempts[0].to_string(), "Kerberos: there is no ticket: none in the cache");
 }
 
 #[test]

@@ -17,7 +17,8 @@ not_checked() {
 PATH=$PATH:/usr/sbin
 there() {
     [[ -f /usr/lib/purple-2/libsipe.so && -f /usr/include/gssapi/gssapi_ext.h ]] &&
-        pkg-config --exists purple 2>/dev/null && compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null &&
+        pkg-config --exists purple 2>/dev/null && compgen -G '/usr/lib/llvm-*/lib/libclang.so*' >/dev/null &&
+        compgen -G '/usr/lib/llvm-*/lib/clang/*/include/stddef.h' >/dev/null &&
         command -v gcc ip kinit kadmin.local krb5kdc >/dev/null
 }
 
@@ -26,9 +27,10 @@ if [[ ${1:-} != inside ]]; then
     "${isolated[@]}" true 2>/dev/null || not_checked "no right to make a network namespace"
     if ! there; then
         apt-get update -qq || true
-        DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends pidgin-sipe libpurple-dev gcc \
-            libc6-dev pkg-config iproute2 krb5-kdc krb5-admin-server krb5-user libkrb5-dev libclang-dev >/dev/null ||
-            not_checked "its packages cannot be installed"
+        # Without a question about realms, and without servers of the system's own.
+        DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -qq -y --no-install-recommends pidgin-sipe \
+            libpurple-dev gcc libc6-dev pkg-config iproute2 krb5-kdc krb5-admin-server krb5-user libkrb5-dev \
+            libclang-dev >/dev/null || not_checked "its packages cannot be installed"
     fi
     rm -rf "$folder"
     mkdir -p "$folder"
