@@ -6,7 +6,7 @@
 //! instead of this machine's DNS; `mechanisms`, instead of the default ones, of `kerberos`, `ntlm`,
 //! `sha-256` and `md5`; `seconds`, which the user takes to find the password.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -74,7 +74,7 @@ fn report(signed_in: &SignedIn) {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let said: HashMap<&str, &str> = arguments.iter().filter_map(|a| a.split_once('=')).collect();
+    let said: BTreeMap<&str, &str> = arguments.iter().filter_map(|a| a.split_once('=')).collect();
     let get = |name: &str, default| said.get(name).copied().unwrap_or(default);
 
     let root = CertificateDer::from_pem_file(get("root", "ca.pem"))?;
