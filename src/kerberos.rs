@@ -23,6 +23,13 @@ use crate::text::WireText;
 /// place that `KRB5CCNAME` or `krb5.conf` names. Without one the next mechanism has its turn.
 /// Passwords are not taken; those are for NTLM and Digest.
 ///
+/// ```text
+/// kinit jeremy@CONTOSO.COM                             # a ticket, where the log-on left none
+/// klist                                                # which there are, and until when
+/// KRB5CCNAME=FILE:$HOME/tickets kinit …                # in a cache of one's own
+/// KRB5_TRACE=$HOME/kerberos.log my-program             # what the library asks, and whom
+/// ```
+///
 /// # Who the server is
 /// The ticket is for `sip/` and the host that was checked before, in the user's own realm, whatever
 /// DNS says of other names of that host; a realm of its own may refer to another. That the server
