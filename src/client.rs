@@ -6,13 +6,13 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::address::SipAddress;
+use crate::clock::now;
 use crate::credentials::CredentialSource;
 use crate::discovery::{Connected, DiscoveryPlan, Endpoint, Protocol, Search, Seed};
 use crate::failure::{SignInFailure, SignInFailureKind};
-use crate::now::Now;
 use crate::random::{Random, RandomError, hex};
 use crate::resolver::Resolver;
 use crate::sign_in::{Mechanisms, Rules, SignIn};
@@ -205,17 +205,6 @@ impl Client {
             failure(SignInFailureKind::NoRandom(error), &plan)
         })
     }
-}
-
-/// The same moment on both clocks.
-#[expect(clippy::disallowed_methods, reason = "the driver keeps the calendar for the machine")]
-fn moment() -> Now {
-    Now { instant: now(), wall: std::time::SystemTime::now() }
-}
-
-/// The runtime's clock, so that a paused one is obeyed.
-fn now() -> Instant {
-    tokio::time::Instant::now().into_std()
 }
 
 fn random_seed(random: &dyn Random) -> Result<Seed, RandomError> {

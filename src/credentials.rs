@@ -54,7 +54,7 @@ impl FixedCredentials {
 impl CredentialSource for FixedCredentials {
     async fn credentials(&self, request: &CredentialRequest) -> Option<Credentials> {
         match request.reason {
-            AskReason::FirstTime => Some(self.0.clone()),
+            AskReason::FirstTime | AskReason::Expired => Some(self.0.clone()),
             AskReason::Rejected => None,
         }
     }

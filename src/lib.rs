@@ -9,9 +9,10 @@
 //!   that says what to look up and whom to connect to, and why.
 //! - *May I come in?* [`sip`]: the first REGISTER, and the challenge that answers it; [`auth`]: the
 //!   proof that answers the challenge, and the signatures of every message after it; [`sign_in`]: the
-//!   second machine, from an open connection to a registration.
+//!   second machine, from an open connection to a registration; [`upkeep`]: the third, which keeps it.
 //! - *By what road?* [`Resolver`], [`Transport`] and [`CredentialSource`] are the doors that a caller
-//!   may replace; [`Client`] drives the machines through them; [`net`] has doors ready made.
+//!   may replace; [`Client`] drives the machines through them, and hands over a [`Session`]; [`net`]
+//!   has doors ready made.
 //!
 //! A sign-in in a few lines:
 //!
@@ -36,7 +37,7 @@
 //!
 //! | feature | what it brings |
 //! |---|---|
-//! | none | the pure machines: names, policy, [`discovery`], [`sip`], [`auth`], [`sign_in`] |
+//! | none | the pure machines: names, policy, [`discovery`], [`sip`], [`auth`], [`sign_in`], [`upkeep`] |
 //! | `driver` | the doors and the [`Client`]: async-trait, tokio's timers |
 //! | `net` (default) | [`net`]: hickory for DNS, rustls for TLS with ring and the platform's verifier |
 //! | `ntlm` (default) | NTLMv2 as [MS-SIPAE] runs it |
@@ -89,6 +90,8 @@ mod kerberos;
 
 pub mod sign_in;
 
+pub mod upkeep;
+
 #[cfg(feature = "driver")]
 mod system_random;
 
@@ -102,10 +105,16 @@ mod transport;
 mod credentials;
 
 #[cfg(feature = "driver")]
+mod clock;
+
+#[cfg(feature = "driver")]
 mod channel;
 
 #[cfg(feature = "driver")]
 mod failure;
+
+#[cfg(feature = "driver")]
+mod session;
 
 #[cfg(feature = "driver")]
 mod client;
@@ -134,10 +143,13 @@ pub use random::{Random, RandomError};
 #[cfg(feature = "driver")]
 pub use resolver::Resolver;
 #[cfg(feature = "driver")]
+pub use session::{Received, Session, SessionReceiver, SessionSender};
+#[cfg(feature = "driver")]
 pub use system_random::SystemRandom;
 pub use text::WireText;
 #[cfg(feature = "driver")]
 pub use transport::{Connection, ConnectionFacts, TlsFacts, Transport};
+pub use upkeep::{SendError, SessionError};
 
 /// The README's example compiles.
 #[cfg(all(doctest, feature = "net"))]

@@ -234,7 +234,7 @@ async fn each_version_of_ntlm_signs_in_refreshes_and_signs_out() {
             let options = caller.changed(|text| text.replace("REGISTER", "OPTIONS"));
             let text = authorized(&mut association, &options);
             let answer = caller.send(text.replace("Proxy-Authorization", field)).await;
-            assert_eq!(status(&answer), 405);
+            assert_eq!(status(&answer), 200);
             assert!(header(&answer, info).contains("rspauth="), "{answer:?}");
             assert_eq!(verify(&mut association, &answer), Protection::Verified);
         }

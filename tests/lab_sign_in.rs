@@ -72,9 +72,7 @@ async fn ntlm_through_the_director_to_the_home_pool() {
     assert_eq!(registration.scheme, Some(Scheme::Ntlm));
     assert!(registration.expires.is_some_and(|expires| !expires.is_zero()), "{registration:?}");
     assert!(registration.contact.is_some(), "{registration:?}");
-    let association = signed_in.association.as_ref().unwrap();
-    assert!(association.is_up());
-    assert_eq!(association.version(), Version::V4);
+    assert_eq!(signed_in.session.version(), Some(Version::V4));
     assert!(signed_in.trace.to_string().contains("redirected to"));
     assert_eq!(signed_in.redirects.len(), 1);
 
@@ -109,7 +107,7 @@ async fn every_version_and_hash_signs_in() {
         let signed_in = sign_in_at(server, mechanisms, (ACCOUNT, PASSWORD)).await;
         let signed_in = signed_in.unwrap_or_else(|failure| panic!("{offer:?}: {failure}"));
         let ntlm = matches!(offer, Offer::Ntlm(_));
-        assert_eq!(signed_in.association.is_some(), ntlm, "{offer:?}");
+        assert_eq!(signed_in.session.version().is_some(), ntlm, "{offer:?}");
     }
     let weak = Server::tls("sip.contoso.com").offers([Offer::Digest(DigestAlgorithm::Md5)]);
     let failure = sign_in_at(weak, Mechanisms::default(), (ACCOUNT, PASSWORD)).await.unwrap_err();

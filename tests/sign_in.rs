@@ -11,7 +11,7 @@ use sip_signin::auth::{
     Credentials, DigestAlgorithm, Identity, Mechanism, MechanismError, MechanismErrorKind,
     MechanismProvider, MechanismStep, Protection,
 };
-use sip_signin::discovery::{Endpoint, Protocol};
+use sip_signin::discovery::{Endpoint, Protocol, Seed};
 use sip_signin::sign_in::{
     AskReason, CredentialCache, CredentialRequest, Mechanisms, RedirectObjection, Redirects,
     Registration, Retry, Rules, Server, SignIn, SignInError, Step,
@@ -19,6 +19,7 @@ use sip_signin::sign_in::{
 use sip_signin::sip::{
     Contact, Diagnostics, Headers, Message, Register, Remedy, Scheme, Tokens, UriTransport,
 };
+use sip_signin::upkeep::Upkeep;
 use sip_signin::{HostName, HostNamePolicy, NameRule, Now, Random, RandomError, SipAddress};
 
 const NTLM: &str = "WWW-Authenticate: NTLM realm=\"SIP Communications Service\", \
@@ -257,9 +258,9 @@ fn the_exchange_of_communicator_2007_r2_comes_out_again() {
         assert_eq!(message.headers().cseq().unwrap().number as usize, at + 1);
     }
     assert_eq!(talk.sent[0].headers().get("Authorization"), None);
-    let (register, association, _) = talk.machine.into_parts();
-    assert_eq!(register.cseq(), 3);
-    assert!(association.unwrap().is_up());
+    assert_eq!(talk.machine.register().cseq(), 3);
+    let upkeep = Upkeep::new(talk.machine, Seed(0), talk.now.instant).unwrap();
+    assert!(upkeep.association().unwrap().is_up());
 }
 
 #[test]

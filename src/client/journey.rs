@@ -7,19 +7,22 @@ use std::time::Duration;
 
 use tokio::time::{timeout, timeout_at};
 
+use super::Client;
 use super::walk::Walk;
-use super::{Client, moment, now};
 use crate::address::SipAddress;
-use crate::auth::{Association, Protection};
+use crate::auth::Protection;
 use crate::channel::Channel;
+use crate::clock::{moment, now};
 use crate::credentials::CredentialSource;
 use crate::discovery::{Cause, Connected, DiscoveryPlan, Endpoint, Search, Seed, Trace};
 use crate::failure::{SignInFailure, SignInFailureKind};
+use crate::session::Session;
 use crate::sign_in::{CredentialCache, Redirects, Registration, Server, SignIn, SignInError, Step};
-use crate::sip::{Contact, Register};
+use crate::sip::Contact;
 use crate::text::WireText;
+use crate::upkeep::Upkeep;
 
-/// A connection that is signed in.
+/// A sign-in that has come to its good end: where, as what, how it was found, and the session.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct SignedIn {
@@ -29,12 +32,8 @@ pub struct SignedIn {
     pub peer: SocketAddr,
     /// The binding it made.
     pub registration: Registration,
-    /// What signs and verifies every message from here on; `None` with Digest, which has none.
-    pub association: Option<Association>,
-    /// The dialog: the next REGISTER is [`Register::next`].
-    pub register: Register,
-    /// The connection.
-    pub channel: Channel,
+    /// The connection, signed in: it lives on as long as it is polled.
+    pub session: Session,
     /// How the first server was found.
     pub trace: Trace,
     /// How the targets of redirects were reached, in the order they were tried.
@@ -211,19 +210,19 @@ impl Client {
                 end => break end,
             }
         };
-        let (register, association, cache) = sign_in.into_parts();
-        luggage.cache = cache;
+        luggage.cache = sign_in.cache().clone();
         match end {
-            Step::SignedIn(registration) => Ok(Reached::In(Box::new(SignedIn {
-                endpoint: endpoint.clone(),
-                peer,
-                registration,
-                association,
-                register,
-                channel,
-                trace: walk.plan.trace().clone(),
-                redirects: Vec::new(),
-            }))),
+            Step::SignedIn(registration) => match Upkeep::new(sign_in, luggage.seed, now()) {
+                Some(upkeep) => Ok(Reached::In(Box::new(SignedIn {
+                    endpoint: endpoint.clone(),
+                    peer,
+                    registration,
+                    session: Session::new(channel, upkeep),
+                    trace: walk.plan.trace().clone(),
+                    redirects: Vec::new(),
+                }))),
+                None => Err(SignInFailureKind::SignIn(endpoint.clone(), SignInError::NoAnswer)),
+            },
             Step::Redirected { contacts, protection } => {
                 Ok(Reached::Sent(endpoint.clone(), contacts, protection))
             }

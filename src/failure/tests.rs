@@ -10,6 +10,7 @@ use crate::policy::{NameRule, TrustedHost};
 use crate::random::RandomError;
 use crate::sign_in::{Attempt, RedirectObjection};
 use crate::sip::{Contact, Message, RegisterPart, Scheme};
+use crate::upkeep::SessionError;
 
 fn domain() -> HostName {
     HostName::parse("contoso.com").unwrap()
@@ -152,9 +153,7 @@ fn failure(kind: SignInFailureKind) -> SignInFailure {
 
 #[test]
 fn the_page_of_failures_is_the_code() {
-    let page = include_str!("../../docs/failures.md");
-    let mut rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| ")).collect();
-    rows.remove(0);
+    let (page, _) = PAGE.split_once(SESSIONS).unwrap();
     let expected: Vec<String> = kinds()
         .into_iter()
         .map(|(name, kind)| {
@@ -163,7 +162,58 @@ fn the_page_of_failures_is_the_code() {
             format!("| {name} | {} | {fault} | {advice} | {retry} |", failure.kind())
         })
         .collect();
-    assert_eq!(rows, expected, "\n{}", expected.join("\n"));
+    assert_eq!(rows(page), expected, "\n{}", expected.join("\n"));
+}
+
+const PAGE: &str = include_str!("../../docs/failures.md");
+const SESSIONS: &str = "## How a session ends";
+
+fn rows(page: &str) -> Vec<&str> {
+    page.lines().filter(|line| line.starts_with("| ")).skip(1).collect()
+}
+
+fn ends() -> Vec<(&'static str, SessionError)> {
+    use SessionError as E;
+    let name = |error: &SessionError| match error {
+        E::Forgotten => "forgotten",
+        E::Garbage(_) => "garbage",
+        E::Lost(_) => "lost",
+        E::Redirected(_) => "redirected",
+        E::Refresh(_) => "refresh",
+        E::Renewal(_) => "renewal",
+        E::SignOut(_) => "sign-out",
+        E::Unsignable(_) => "unsignable",
+        E::Untrusted => "untrusted",
+    };
+    let busy = refusal(503, "Service Unavailable", 17000, "Server overloaded");
+    [
+        E::Forgotten,
+        E::Redirected(vec![contact()]),
+        E::Refresh(SignInError::NoAnswer),
+        E::Refresh(SignInError::Overloaded(busy)),
+        E::Refresh(SignInError::SignatureWrong("the signature is wrong".into())),
+        E::Renewal(SignInError::Rejected(Scheme::Ntlm)),
+        E::Lost("closed by the server".into()),
+        E::Garbage("it does not begin with a start line".into()),
+        E::Untrusted,
+        E::Unsignable("the system gives no random bytes".into()),
+        E::SignOut(SignInError::NoAnswer),
+    ]
+    .map(|error| (name(&error), error))
+    .into()
+}
+
+#[test]
+fn the_page_of_ends_is_the_code() {
+    let (_, page) = PAGE.split_once(SESSIONS).unwrap();
+    let expected: Vec<String> = ends()
+        .into_iter()
+        .map(|(name, error)| {
+            let (fault, advice, retry) = (error.fault(), error.advice(), error.retry());
+            format!("| {name} | {error} | {fault} | {advice} | {retry} |")
+        })
+        .collect();
+    assert_eq!(rows(page), expected, "\n{}", expected.join("\n"));
 }
 
 #[test]

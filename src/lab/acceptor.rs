@@ -7,15 +7,16 @@ use std::time::SystemTime;
 use data_encoding::BASE64;
 
 use super::accounts::{Offer, Resident};
-use super::association::{Association, REALM};
-use super::binding::{Binding, enclosed};
+use super::association::{Association, REALM, challenge, opaque, parameter};
+use super::binding::{Binding, enclosed, handed_on};
+use super::control::Control;
 use super::digest::{Denied, Nonce};
 use super::fault::SipFault;
 use super::keys::{Keys, Ticket, target};
 use super::registrar::Answer;
 use crate::auth::{Acceptor, Version};
 use crate::discovery::Protocol;
-use crate::random::{self, RandomError};
+use crate::random::RandomError;
 use crate::sip::{Challenge, Message, Request, Scheme};
 use crate::system_random::SystemRandom;
 
@@ -28,7 +29,9 @@ pub(super) struct Desk {
     pub(super) offers: Vec<Offer>,
     /// Where the users are at home, when it is not here.
     pub(super) home: Vec<String>,
-    pub(super) fault: Option<SipFault>,
+    /// The longest time that is granted, in seconds.
+    pub(super) longest: u64,
+    pub(super) control: Control,
 }
 
 /// One connection.
@@ -36,10 +39,14 @@ pub(super) struct Session<'a> {
     desk: &'a Desk,
     handshake: Option<Handshake>,
     association: Option<Association<'a>>,
+    /// The association before, whose messages may still be under way.
+    former: Option<Association<'a>>,
     nonce: Nonce,
     stale: bool,
-    /// Whether its endpoint is registered.
-    bound: bool,
+    /// The Contact of its endpoint, while it is registered, and when bindings were last forgotten.
+    bound: Option<(String, usize)>,
+    /// How many requests were sent.
+    asked: u32,
 }
 
 /// A challenge was sent and is to be answered.
@@ -49,23 +56,27 @@ struct Handshake {
     ntlm: Acceptor,
 }
 
-/// An answer, and the field for its signature if it is to be signed.
+/// An answer.
 pub(super) struct Reply {
     pub(super) answer: Answer,
+    /// The field for its signature, if it is to be signed.
     pub(super) signed: Option<&'static str>,
+    /// Whether who asks has proved who they are.
+    pub(super) proved: bool,
 }
 
 impl From<Answer> for Reply {
     fn from(answer: Answer) -> Self {
-        Self { answer, signed: None }
+        Self { answer, signed: None, proved: false }
     }
 }
 
 impl<'a> Session<'a> {
     pub(super) fn new(desk: &'a Desk) -> Result<Self, RandomError> {
         let nonce = Nonce::new()?;
-        let (handshake, association, stale, bound) = (None, None, false, false);
-        Ok(Self { desk, handshake, association, nonce, stale, bound })
+        let (handshake, association, former) = (None, None, None);
+        let (stale, bound, asked) = (false, None, 0);
+        Ok(Self { desk, handshake, association, former, nonce, stale, bound, asked })
     }
 
     /// The values of the header fields that ask for a proof.
@@ -103,11 +114,13 @@ impl<'a> Session<'a> {
                 }
             }
         }
-        if request.method() != "REGISTER" {
-            return Ok(not_allowed().into());
+        match request.method() {
+            // Who comes without credentials begins anew. The old association stays until there is a
+            // new one.
+            "REGISTER" => self.handshake = None,
+            "MESSAGE" | "OPTIONS" => {}
+            _ => return Ok(not_allowed().into()),
         }
-        // Who comes without credentials begins anew.
-        (self.handshake, self.association) = (None, None);
         Ok(Answer::challenge().into())
     }
 
@@ -126,7 +139,10 @@ impl<'a> Session<'a> {
             (Some(token), _) => self.finish(said, token, message),
         };
         Ok(match taken {
-            Ok(owner) => Reply { answer: self.decide(owner, request), signed: Some(info) },
+            Ok(owner) => {
+                let answer = self.decide(owner, request);
+                Reply { answer, signed: Some(info), proved: true }
+            }
             Err(why) => self.denied(why).into(),
         })
     }
@@ -180,12 +196,13 @@ impl<'a> Session<'a> {
         let owner = owner.ok_or("the ticket is of nobody here")?;
         let opaque = opaque().map_err(|error| error.to_string())?;
         let signs = version.signs_last_token() && reply.is_none();
-        let (received, sent) = (0, 0);
-        let mut association = Association { version, opaque, keys, reply, owner, received, sent };
+        let (epoch, received, sent) = (self.desk.control.associations(), 0, 0);
+        let mut association =
+            Association { version, opaque, keys, reply, owner, epoch, received, sent };
         if signs || said.parameter("response").is_some() {
             association.check(&self.desk.host, said, message)?;
         }
-        self.association = Some(association);
+        self.former = self.association.replace(association);
         Ok(owner)
     }
 
@@ -209,21 +226,25 @@ impl<'a> Session<'a> {
             Some((found, found.credentials.password.clone()))
         };
         let (owner, keys) = ntlm.accept(&token, find).map_err(|denied| denied.to_string())?;
+        let epoch = self.desk.control.associations();
         let (keys, reply, received, sent) = (Keys::Ntlm(keys), None, 0, 0);
-        let mut association = Association { version, opaque, keys, reply, owner, received, sent };
+        let mut association =
+            Association { version, opaque, keys, reply, owner, epoch, received, sent };
         if version.signs_last_token() || said.parameter("response").is_some() {
             association.check(&self.desk.host, said, message)?;
         }
-        self.association = Some(association);
+        self.former = self.association.replace(association);
         Ok(owner)
     }
 
-    /// A request after the handshake. One that is not signed rightly changes nothing.
+    /// A message after the handshake. One that is not signed rightly changes nothing.
     fn signed(&mut self, said: &Challenge, message: &Message) -> Result<&'a Resident, String> {
-        let association = self.association.as_mut().ok_or("there is no association")?;
-        if said.opaque() != Some(&association.opaque) {
-            return Err("the opaque is not the association's".into());
-        }
+        let epoch = self.desk.control.associations();
+        let known = [&mut self.association, &mut self.former].into_iter().flatten();
+        let mut known = known.filter(|association| association.epoch == epoch).peekable();
+        known.peek().ok_or("there is no association")?;
+        let association = known.find(|association| said.opaque() == Some(&association.opaque));
+        let association = association.ok_or("the opaque is not the association's")?;
         if *said.scheme() != association.keys.scheme() {
             return Err("the scheme is not the association's".into());
         }
@@ -236,14 +257,15 @@ impl<'a> Session<'a> {
         match self.nonce.check(said, request, offers, accounts) {
             Ok((owner, proof)) => {
                 let answer = self.decide(owner, request);
-                let proof = match self.desk.fault {
+                let proof = match self.desk.control.fault() {
                     Some(SipFault::NoSignature) => return answer.into(),
                     Some(SipFault::WrongSignature) => {
                         proof.replacen("rspauth=\"", "rspauth=\"0", 1)
                     }
                     _ => proof,
                 };
-                answer.header(format!("{info}: {proof}")).into()
+                let answer = answer.header(format!("{info}: {proof}"));
+                Reply { answer, signed: None, proved: true }
             }
             Err(Denied::Wrong(why)) => self.denied(why).into(),
             Err(Denied::Stale) => {
@@ -255,8 +277,10 @@ impl<'a> Session<'a> {
 
     /// The proof is right; is it also the right person's, and does this server serve them?
     fn decide(&mut self, owner: &Resident, request: &Request) -> Answer {
-        if request.method() != "REGISTER" {
-            return not_allowed();
+        match request.method() {
+            "REGISTER" => {}
+            "MESSAGE" | "OPTIONS" => return Answer::status(200, "OK"),
+            _ => return not_allowed(),
         }
         for name in ["From", "To"] {
             let value = request.headers().get(name).unwrap_or_default();
@@ -285,15 +309,17 @@ impl<'a> Session<'a> {
         if request.headers().get("Event").as_deref() != Some("registration") {
             return self.diagnosed(Answer::status(489, "Bad Event"), 4055, "Bad event");
         }
-        let Some(binding) = Binding::of(request) else {
+        let Some(binding) = Binding::of(request, self.desk.longest) else {
             let answer = Answer::status(400, "Bad Request");
             return self.diagnosed(answer, 4010, "Neither epid nor sip.instance");
         };
         if !self.desk.home.is_empty() {
             return self.redirect();
         }
-        let known = std::mem::replace(&mut self.bound, !binding.ends());
-        binding.granted(&owner.address, known)
+        let epoch = self.desk.control.bindings();
+        let bound = (!binding.ends()).then(|| (binding.contact().to_owned(), epoch));
+        let before = std::mem::replace(&mut self.bound, bound);
+        binding.granted(&owner.address, before.is_some_and(|(_, known)| known == epoch))
     }
 
     fn redirect(&self) -> Answer {
@@ -323,7 +349,7 @@ impl<'a> Session<'a> {
     /// `text`, a whole answer, with its signature in the field `info`.
     pub(super) fn sign(&mut self, text: String, info: &str) -> Result<String, RandomError> {
         let Some(association) = self.association.as_mut() else { return Ok(text) };
-        let wrong = match self.desk.fault {
+        let wrong = match self.desk.control.fault() {
             Some(SipFault::NoSignature) => return Ok(text),
             fault => fault == Some(SipFault::WrongSignature),
         };
@@ -331,26 +357,23 @@ impl<'a> Session<'a> {
         let Some(proof) = association.sign(&self.desk.host, &message, wrong)? else {
             return Ok(text);
         };
-        let head = text.strip_suffix("\r\n").unwrap_or(&text);
-        Ok(format!("{head}{info}: {proof}\r\n\r\n"))
+        let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+        Ok(format!("{head}\r\n{info}: {proof}\r\n\r\n{body}"))
     }
-}
 
-fn challenge(scheme: &Scheme, host: &str, version: Version) -> String {
-    let target = target(scheme, host);
-    format!("{scheme} realm=\"{REALM}\", targetname=\"{target}\"{}", parameter(version))
-}
+    /// Whether an answer of the client's is signed rightly.
+    pub(super) fn trusts(&mut self, answer: &Message) -> bool {
+        let said = INFO.into_iter().flat_map(|(name, _)| Challenge::of(answer.headers(), name));
+        said.flatten().any(|said| self.signed(&said, answer).is_ok())
+    }
 
-/// The name of a new association.
-fn opaque() -> Result<String, RandomError> {
-    Ok(random::hex::<4>(&SystemRandom)?.to_ascii_uppercase())
-}
-
-/// How a header field names the version. A server of version 2 knows no other.
-fn parameter(version: Version) -> String {
-    match version {
-        Version::V2 => String::new(),
-        version => format!(", version={}", version.number()),
+    /// Hands a MESSAGE on to the endpoint that sent it, as a user hears what they say to themselves.
+    pub(super) fn hand_on(&mut self, message: &Message) -> Result<Option<String>, RandomError> {
+        let Some((contact, _)) = &self.bound else { return Ok(None) };
+        self.asked = self.asked.saturating_add(1);
+        let via = self.desk.protocol.to_string().to_ascii_uppercase();
+        let text = handed_on(message, contact, &format!("{via} {}", self.desk.host), self.asked);
+        self.sign(text, "Authentication-Info").map(Some)
     }
 }
 

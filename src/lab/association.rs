@@ -6,7 +6,7 @@ use super::accounts::Resident;
 use super::keys::{Keys, target};
 use crate::auth::{Salt, Version, signature_buffer};
 use crate::random::{self, RandomError};
-use crate::sip::{Challenge, Message};
+use crate::sip::{Challenge, Message, Scheme};
 use crate::system_random::SystemRandom;
 
 pub(super) const REALM: &str = "SIP Communications Service";
@@ -19,6 +19,8 @@ pub(super) struct Association<'a> {
     /// What a client that showed a ticket awaits.
     pub(super) reply: Option<Vec<u8>>,
     pub(super) owner: &'a Resident,
+    /// When associations were last forgotten.
+    pub(super) epoch: usize,
     /// The highest `cnum` of the client.
     pub(super) received: u32,
     /// The last `snum`.
@@ -84,4 +86,23 @@ impl Association<'_> {
 
 fn salt<'a>(scheme: &'a str, target: &'a str, rand: &'a str, num: &'a str) -> Salt<'a> {
     Salt { scheme, rand, num, realm: REALM, target }
+}
+
+/// A challenge without a token: the server offers `scheme`.
+pub(super) fn challenge(scheme: &Scheme, host: &str, version: Version) -> String {
+    let target = target(scheme, host);
+    format!("{scheme} realm=\"{REALM}\", targetname=\"{target}\"{}", parameter(version))
+}
+
+/// The name of a new association.
+pub(super) fn opaque() -> Result<String, RandomError> {
+    Ok(random::hex::<4>(&SystemRandom)?.to_ascii_uppercase())
+}
+
+/// How a header field names the version. A server of version 2 knows no other.
+pub(super) fn parameter(version: Version) -> String {
+    match version {
+        Version::V2 => String::new(),
+        version => format!(", version={}", version.number()),
+    }
 }

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 
 use super::accounts::Resident;
 use super::authority::Authority;
+use super::control::Control;
 use super::dns::Zone;
 use super::fault::{DnsFault, Fault, TcpFault};
 use super::seen::Log;
@@ -249,10 +250,17 @@ impl LabBuilder {
         closed.bind(LOOPBACK)?;
         let mut routes = Routes { table: BTreeMap::new(), closed: closed.local_addr()? };
         let (mut tasks, seen) = (JoinSet::new(), Log::default());
+        let mut controls = Vec::new();
         for (server, _) in &self.servers {
+            let control = Control::new(match server.fault {
+                Some(Fault::Sip(fault)) => Some(fault),
+                _ => None,
+            });
+            controls.push((server.host.clone(), control.clone()));
             for &address in &server.addresses {
                 let published = SocketAddr::new(address, server.port);
-                let site = Site::new(server, published, &authority, &residents, self.date, &seen)?;
+                let (date, users) = (self.date, &residents);
+                let site = Site::new(server, published, &authority, users, date, &seen, &control)?;
                 let real = match server.fault {
                     Some(Fault::Tcp(TcpFault::BlackHole)) => None,
                     Some(Fault::Tcp(TcpFault::Refused)) => Some(routes.closed),
@@ -280,6 +288,7 @@ impl LabBuilder {
             root_pem: authority.pem(),
             questions,
             seen,
+            controls,
             tls: RustlsTransport::with_roots([authority.der().to_vec().into()])?,
             dns_server: zone.serve(udp, tcp),
             dns_gone,

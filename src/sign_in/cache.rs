@@ -67,6 +67,9 @@ pub struct CredentialRequest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AskReason {
+    /// The security association of a session is at its end, and there is nothing to make a new one
+    /// with.
+    Expired,
     /// There are none yet.
     FirstTime,
     /// A server did not believe the last ones. The same again would not be sent.

@@ -9,7 +9,7 @@ use super::mechanisms::{Method, Proof, Unanswered};
 use super::refusal::{Attempt, SignInError};
 use super::registration::Registration;
 use super::step::{Rules, Server, Step};
-use crate::auth::{Association, Credentials, Identity, Protection};
+use crate::auth::{Credentials, Identity, Protection};
 use crate::now::Now;
 use crate::random::Random;
 use crate::sip::{Answer, Challenge, Challenger, Message, Register, Response, Scheme};
@@ -50,6 +50,17 @@ enum Next {
     Hear(Instant),
     /// Ask, or say how it ended; again and again.
     Say(Step),
+}
+
+/// What a sign-in leaves to the session.
+pub(crate) struct Welcome {
+    pub(crate) register: Register,
+    pub(crate) server: Server,
+    pub(crate) rules: Rules,
+    pub(crate) cache: CredentialCache,
+    pub(crate) random: Arc<dyn Random>,
+    pub(crate) proof: Option<Proof>,
+    pub(crate) registration: Registration,
 }
 
 impl SignIn {
@@ -160,13 +171,12 @@ impl SignIn {
         &self.cache
     }
 
-    /// The dialog and the security association, if there is one, to go on with.
-    pub fn into_parts(self) -> (Register, Option<Association>, CredentialCache) {
-        let association = match self.proof {
-            Some((_, _, Proof::Association(association))) => Some(*association),
-            _ => None,
-        };
-        (self.register, association, self.cache)
+    /// Everything that goes on with the session, once it is signed in.
+    pub(crate) fn welcomed(self) -> Option<Welcome> {
+        let Self { register, server, rules, cache, random, proof, next, .. } = self;
+        let Next::Say(Step::SignedIn(registration)) = next else { return None };
+        let proof = proof.map(|(_, _, proof)| proof);
+        Some(Welcome { register, server, rules, cache, random, proof, registration })
     }
 
     fn fail(&mut self, error: SignInError) {

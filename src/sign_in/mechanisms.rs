@@ -12,6 +12,8 @@ use crate::auth::{Digest, DigestAlgorithm, DigestError};
 use crate::discovery::Protocol;
 use crate::now::Now;
 use crate::random::Random;
+#[cfg(feature = "digest")]
+use crate::sip::Request;
 use crate::sip::{Challenge, Challenger, Message, Scheme};
 use crate::text::WireText;
 
@@ -164,7 +166,7 @@ impl Method {
 }
 
 /// A mechanism at work with one server.
-pub(super) enum Proof {
+pub(crate) enum Proof {
     Association(Box<Association>),
     #[cfg(feature = "digest")]
     Digest(Box<Digest>),
@@ -179,7 +181,7 @@ fn told(error: &dyn Error) -> WireText {
 }
 
 /// Why a further challenge is not answered.
-pub(super) enum Unanswered {
+pub(crate) enum Unanswered {
     /// All has been said: the server does not believe it.
     Rejected,
     /// The mechanism cannot go on; another may.
@@ -187,7 +189,7 @@ pub(super) enum Unanswered {
 }
 
 impl Proof {
-    pub(super) fn authorize(
+    pub(crate) fn authorize(
         &mut self,
         message: &Message,
         random: &dyn Random,
@@ -203,6 +205,35 @@ impl Proof {
         }
     }
 
+    /// The field that a message of the caller's must carry, if any. Digest proves requests, but
+    /// neither ACK nor CANCEL (RFC 3261 section 22.1), nor what the caller has proved itself.
+    pub(crate) fn pass(
+        &mut self,
+        message: &Message,
+        random: &dyn Random,
+    ) -> Result<Option<Authorization>, WireText> {
+        match self {
+            Self::Association(_) => self.authorize(message, random).map(Some),
+            #[cfg(feature = "digest")]
+            Self::Digest(digest) => match message {
+                Message::Request(request) if needs_digest(request) => digest
+                    .authorize_in_passing(message, random)
+                    .map(Some)
+                    .map_err(|error| WireText::printed(&error)),
+                _ => Ok(None),
+            },
+        }
+    }
+
+    /// The security association, if it is one.
+    pub(crate) fn association(&self) -> Option<&Association> {
+        match self {
+            Self::Association(association) => Some(association),
+            #[cfg(feature = "digest")]
+            Self::Digest(_) => None,
+        }
+    }
+
     /// Whether the server has been given all that it needs to believe us.
     pub(super) fn is_complete(&self) -> bool {
         match self {
@@ -213,7 +244,7 @@ impl Proof {
     }
 
     /// Whether what the server sends from now on must be signed.
-    pub(super) fn is_signed(&self) -> bool {
+    pub(crate) fn is_signed(&self) -> bool {
         matches!(self, Self::Association(_))
     }
 
@@ -221,7 +252,7 @@ impl Proof {
     ///
     /// NTLM begins with an empty token, which proves nothing; every other mechanism has spoken by
     /// then, so that a challenge without a token for it is a no.
-    pub(super) fn challenged(
+    pub(crate) fn challenged(
         &mut self,
         challenge: &Challenge,
         now: Now,
@@ -250,7 +281,7 @@ impl Proof {
     }
 
     /// Whether `message` is the server's.
-    pub(super) fn verify(
+    pub(crate) fn verify(
         &mut self,
         message: &Message,
         now: Now,
@@ -266,4 +297,11 @@ impl Proof {
             }
         }
     }
+}
+
+#[cfg(feature = "digest")]
+fn needs_digest(request: &Request) -> bool {
+    let proved = ["Authorization", "Proxy-Authorization"];
+    !matches!(request.method(), "ACK" | "CANCEL")
+        && proved.iter().all(|name| request.headers().get(name).is_none())
 }

@@ -109,6 +109,8 @@ pub enum Retry {
     AfterChange,
     /// After a time, longer each time; not before a server's Retry-After.
     Later,
+    /// At once: the server is there, and only has to be told again.
+    Now,
     /// As soon as the user gave credentials that were not rejected.
     WithCredentials,
 }
@@ -118,6 +120,7 @@ impl fmt::Display for Retry {
         f.write_str(match self {
             Self::AfterChange => "after a change",
             Self::Later => "after a time",
+            Self::Now => "now",
             Self::WithCredentials => "with credentials",
         })
     }
@@ -125,7 +128,7 @@ impl fmt::Display for Retry {
 
 impl SignInError {
     /// What a final answer says that neither lets us in, nor challenges, nor redirects.
-    pub(super) fn of(response: &Response) -> Self {
+    pub(crate) fn of(response: &Response) -> Self {
         let remedy = match response.status() {
             500 | 503 | 504 => Remedy::AnotherServer,
             _ => Remedy::None,

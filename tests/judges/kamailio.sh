@@ -75,7 +75,7 @@ up() {
 
 # ours LINE [ARGUMENT]…: signs our client in; one line of what it says is LINE.
 ours() {
-    "$client" "srv=$port" root=root.pem account=jeremy "${@:2}" >said 2>&1 || fail "with [$setting] our client broke down"
+    "$client" "srv=$port" root=root.pem account=jeremy "${@:2}" </dev/null >said 2>&1 || fail "with [$setting] our client broke down"
     said "$1"
 }
 
@@ -108,10 +108,30 @@ nothing_bound() {
 }
 
 up SHA256 QOP
-ours 'signed in at tls pool01.contoso.test'
+coproc user { exec "$client" "srv=$port" root=root.pem account=jeremy; }
+heard() {
+    while read -r -t 20 line <&"${user[0]}"; do
+        echo "$line" >>said
+        [[ $line != "$1"* ]] || return 0
+    done
+    fail "with [$setting] our client does not say: $1"
+}
+heard asked
+said 'signed in at tls pool01.contoso.test'
 judged -5 1
 bound
 echo "signed in with Digest and SHA-256: ul.dump has our Contact, instance and time"
+echo refresh >&"${user[1]}"
+heard refreshed
+judged -5 1 1
+bound
+grep -q 'CSeq: 3$' dump || fail "with [$setting] the binding is not the refreshed one"
+echo "refreshed: the same binding, of the next request"
+echo 'sign out' >&"${user[1]}"
+heard 'signed out'
+judged -5 1 1 1
+nothing_bound
+echo "signed out: ul.dump is empty"
 
 for words in '' QOP; do
     qop=${words:+with}

@@ -126,7 +126,7 @@ sipe_saw() {
 # ours NAME LINE [ARGUMENT]…: signs our client in; one line of what it says is LINE.
 ours() {
     local said
-    said=$("$programs/judge_sign_in" root="$folder/roots/lab.pem" "${@:3}" 2>&1) || fail "our client: $said"
+    said=$("$programs/judge_sign_in" root="$folder/roots/lab.pem" "${@:3}" </dev/null 2>&1) || fail "our client: $said"
     printf '%s\n' "$said" >"$folder/$1.ours"
     ours_said "$1" "$2"
 }

@@ -1,5 +1,5 @@
 //! Our client as a program, for the judges: signs `sip:jeremy@contoso.test` in and prints what came
-//! of it, one fact a line.
+//! of it, one fact a line. Then it does what its input says, line by line: `refresh`, `sign out`.
 //!
 //! Arguments, each `name=value`: `root`, the file with the certificate of the authority; `account`
 //! and `password`; `server`, instead of a search; `srv`, a port of 127.0.0.1 to which a search leads,
@@ -21,7 +21,8 @@ use sip_signin::lab::Lab;
 use sip_signin::net::{HickoryResolver, RustlsTransport};
 use sip_signin::sign_in::{AskReason, CredentialRequest, Mechanisms};
 use sip_signin::sip::InstanceId;
-use sip_signin::{Client, CredentialSource, SignedIn};
+use sip_signin::{Client, CredentialSource, Session, SignedIn};
+use tokio::time::timeout;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -58,17 +59,42 @@ fn report(signed_in: &SignedIn) {
     if let Some(scheme) = &registration.scheme {
         println!("scheme {scheme}");
     }
-    if let Some(association) = &signed_in.association {
-        println!("version {}", association.version().number());
+    if let Some(version) = signed_in.session.version() {
+        println!("version {}", version.number());
     }
     println!("the server is {:?}", registration.protection);
     if let Some(contact) = &registration.contact {
         println!("contact {}", contact.raw());
     }
-    println!("instance <urn:uuid:{}>", InstanceId::of(signed_in.register.epid()));
     if let Some(expires) = registration.expires {
         println!("expires {}", expires.as_secs());
     }
+}
+
+/// Does what each line of the input says.
+async fn obey(mut session: Session) -> Result<()> {
+    for line in std::io::stdin().lines() {
+        match &*line? {
+            "refresh" => {
+                let before = session.expires_at();
+                session.sender().refresh();
+                while session.expires_at() == before {
+                    // It is refreshed while it is received from.
+                    if let Ok(over) = timeout(Duration::from_millis(50), session.receive()).await {
+                        over?;
+                    }
+                }
+                println!("refreshed");
+            }
+            "sign out" => {
+                session.sign_out().await?;
+                println!("signed out");
+                return Ok(());
+            }
+            other => return Err(format!("what is {other}?").into()),
+        }
+    }
+    Ok(())
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -93,7 +119,9 @@ async fn main() -> Result<()> {
         Some(lab) => lab.resolver(),
         None => HickoryResolver::system()?,
     };
-    let mut client = Client::builder(resolver, transport);
+    let epid = "8248ca9ebb".parse()?;
+    println!("instance <urn:uuid:{}>", InstanceId::of(&epid));
+    let mut client = Client::builder(resolver, transport).epid(epid);
     if let Some(server) = said.get("server") {
         let servers = ManualServers {
             internal: Some(server.parse()?),
@@ -113,10 +141,14 @@ async fn main() -> Result<()> {
         takes: Duration::from_secs(get("seconds", "0").parse()?),
         asked: AtomicU32::new(0),
     };
-    match client.build().sign_in(&"sip:jeremy@contoso.test".parse()?, &user).await {
-        Ok(signed_in) => report(&signed_in),
+    let signed_in = client.build().sign_in(&"sip:jeremy@contoso.test".parse()?, &user).await;
+    match &signed_in {
+        Ok(signed_in) => report(signed_in),
         Err(failure) => println!("failed: {failure}"),
     }
     println!("asked {}", user.asked.load(Ordering::Relaxed));
-    Ok(())
+    match signed_in {
+        Ok(signed_in) => obey(signed_in.session).await,
+        Err(_) => Ok(()),
+    }
 }

@@ -19,6 +19,7 @@ use sip_signin::{
     FixedCredentials, Kerberos, NoCredentials, Now, SignInFailure, SignInFailureKind, SignedIn,
     SystemRandom,
 };
+use tokio::time::timeout;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -222,17 +223,18 @@ async fn home() -> Result<()> {
             let registration = &signed_in.registration;
             check(registration.scheme == Some(Scheme::Kerberos), "another scheme")?;
             check(registration.protection == Protection::Verified, "not verified")?;
-            let mut association = signed_in.association.take().ok_or("no association")?;
-            check(association.is_up() && association.version() == version, "not up")?;
-            let refresh = signed_in.register.clone().next();
-            let refresh = Message::parse(refresh.write())?;
-            let signed = association.authorize(&refresh, &SystemRandom)?.add_to(&refresh);
-            signed_in.channel.send(&signed).await?;
-            let answer = signed_in.channel.receive().await?;
-            let Message::Response(response) = &answer else { return Err("no answer".into()) };
-            check(response.status() == 200, format!("the refresh: {}", response.status()))?;
-            let verified = association.verify(&answer, now(), &SystemRandom)?;
-            check(verified == Protection::Verified, "the refresh is not signed")?;
+            let session = &mut signed_in.session;
+            check(session.version() == Some(version), "another version")?;
+            let before = session.expires_at();
+            session.sender().refresh();
+            while session.expires_at() == before {
+                // An answer to the refresh that is not signed rightly would end the session.
+                if let Ok(over) = timeout(Duration::from_millis(50), session.receive()).await {
+                    over?;
+                }
+            }
+            let verified = session.registration().protection == Protection::Verified;
+            check(verified, "the refresh is not signed")?;
             println!("at home: version {}, {provider:?}", version.number());
         }
     }
