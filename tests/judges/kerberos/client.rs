@@ -157,7 +157,8 @@ fn exchange(program: &str, version: Version, reply: bool) -> Result<()> {
             let forged = info("", rspauth).replace("7200", "7201");
             let forged = message("SIP/2.0 200 OK", &forged)?;
             check(association.verify(&forged, now(), random).is_err(), "any text is taken")?;
-            let damaged = format!("{}00", rspauth.get(..rspauth.len() - 2).unwrap_or_default());
+            let (rest, last) = rspauth.split_at(rspauth.len() - 1);
+            let damaged = format!("{rest}{}", if last == "0" { "1" } else { "0" });
             let damaged = message("SIP/2.0 200 OK", &info("", &damaged))?;
             check(association.verify(&damaged, now(), random).is_err(), "any signature is taken")?;
         }
