@@ -64,6 +64,10 @@ pub struct Kerberos {
 }
 
 impl Kerberos {
+    /// The longest token that is sent, in bytes: the longest that Windows takes (`MaxTokenSize`). A
+    /// ticket grows with the groups that its owner is in.
+    pub const TOKEN_LIMIT: usize = 48_000;
+
     /// Kerberos as Communicator runs it: one token, and from then on signatures. [MS-SIPAE section
     /// 4.2]
     pub fn new() -> Self {
@@ -150,6 +154,10 @@ impl Mechanism for Exchange {
             return Err(MechanismErrorKind::Token.into());
         }
         let answer = self.context.step(token, None).map_err(failure)?;
+        if let Some(token) = answer.as_ref().filter(|token| token.len() > Kerberos::TOKEN_LIMIT) {
+            let why = format!("a ticket of {} bytes is too long", token.len());
+            return Err(MechanismErrorKind::Other(why.into()).into());
+        }
         let answer = answer.map(|token| token.to_vec());
         if !self.context.is_complete() {
             return Ok(MechanismStep::Continue(answer.unwrap_or_default()));

@@ -294,6 +294,31 @@ async fn a_wrong_password_and_an_unknown_account_are_asked_again() {
     }
 }
 
+/// Good tickets are for `tests/judges/kerberos.sh`, which has a KDC.
+#[tokio::test]
+async fn what_is_no_ticket_is_asked_again() {
+    let lab = start([Offer::Kerberos(Version::V4)]).await;
+    for (target, token, version, detail) in [
+        ("sip/pool01.contoso.com", "AAAA", 4, None),
+        ("sip/pool01.contoso.com", "", 4, None),
+        ("sip/pool01.contoso.com", "!", 4, Some("gssapi-data is no base64")),
+        ("sip/pool01.contoso.com", "AAAA", 3, Some("the version was not offered")),
+    ] {
+        let mut caller = Caller::of(&lab, ADDRESS).await;
+        caller.challenge(Scheme::Kerberos).await;
+        let line = format!(
+            "Authorization: Kerberos realm=\"SIP Communications Service\", \
+             targetname=\"{target}\", version={version}, gssapi-data=\"{token}\"\r\nVia:"
+        );
+        let request = caller.changed(|text| text.replacen("Via:", &line, 1));
+        let answer = caller.send(request.as_bytes().clone()).await;
+        let (status, number, said) = refusal(&answer);
+        assert_eq!((status, number), (401, 1000), "{token} {version}");
+        assert!(detail.is_none_or(|detail| said == detail), "{said}");
+        challenge(&answer, &Scheme::Kerberos);
+    }
+}
+
 #[tokio::test]
 async fn anothers_address_is_forbidden_and_nobodys_is_not_found() {
     for version in VERSIONS {

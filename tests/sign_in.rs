@@ -409,6 +409,7 @@ impl MechanismProvider for Plain {
 /// Kerberos by the ticket of whoever is logged on.
 struct Ticket {
     works: bool,
+    length: usize,
 }
 
 impl MechanismProvider for Ticket {
@@ -423,11 +424,11 @@ impl MechanismProvider for Ticket {
     fn start(&self, _: &str, _: Identity<'_>) -> Result<Box<dyn Mechanism>, MechanismError> {
         let none = || MechanismError::new(MechanismErrorKind::NoTicket);
         let why = io::Error::other("none in the cache");
-        if self.works { Ok(Box::new(Context)) } else { Err(none().because(why)) }
+        if self.works { Ok(Box::new(Context(self.length))) } else { Err(none().because(why)) }
     }
 }
 
-struct Context;
+struct Context(usize);
 
 impl Mechanism for Context {
     fn step(
@@ -437,7 +438,7 @@ impl Mechanism for Context {
         _: &dyn Random,
     ) -> Result<MechanismStep, MechanismError> {
         Ok(match token {
-            None => MechanismStep::Continue(b"ticket".to_vec()),
+            None => MechanismStep::Continue(vec![b't'; self.0]),
             Some(_) => MechanismStep::Done(None),
         })
     }
@@ -453,7 +454,7 @@ impl Mechanism for Context {
 
 fn kerberos(works: bool) -> Rules {
     let mut rules = Rules::default();
-    rules.mechanisms = Mechanisms::default().first(Ticket { works });
+    rules.mechanisms = Mechanisms::default().first(Ticket { works, length: 6 });
     rules
 }
 
@@ -461,7 +462,7 @@ fn kerberos(works: bool) -> Rules {
 fn the_user_who_is_logged_on_is_not_asked() {
     let mut talk = Talk::new(kerberos(true));
     assert!(matches!(talk.hear("401 Unauthorized", &[NTLM, KERBEROS]), Step::Send(_)));
-    assert!(talk.authorization().contains(&base64(b"ticket")));
+    assert!(talk.authorization().contains(&base64(b"tttttt")));
     let info = "Authentication-Info: Kerberos rspauth=\"7369676e6564\", srand=\"1\", snum=\"1\", \
         opaque=\"o\", gssapi-data=\"AAAA\", realm=\"SIP Communications Service\", \
         targetname=\"sip/cosmo-ocs-r2.cosmo.local\"";
@@ -519,7 +520,7 @@ fn a_ticket_is_shown_only_to_whom_it_is_for() {
         ("sip/", false),
     ] {
         let mut rules = kerberos(true);
-        rules.mechanisms = Mechanisms::none().first(Ticket { works: true });
+        rules.mechanisms = Mechanisms::none().first(Ticket { works: true, length: 6 });
         let line = KERBEROS.replace("sip/cosmo-ocs-r2.cosmo.local", target);
         let step = Talk::new(rules).hear("401 Unauthorized", &[&line]);
         assert_eq!(matches!(step, Step::Send(_)), shown, "{target}: {step:?}");
@@ -533,6 +534,19 @@ fn who_was_shown_a_ticket_must_prove_itself_whatever_is_allowed() {
     let mut talk = Talk::new(rules);
     let _ = talk.hear("401 Unauthorized", &[KERBEROS]);
     assert_eq!(failed(talk.hear("200 OK", &["Expires: 7200"])), SignInError::SignatureAbsent);
+}
+
+#[test]
+fn a_long_ticket_is_sent_whole() {
+    let mut rules = kerberos(true);
+    rules.mechanisms = Mechanisms::none().first(Ticket { works: true, length: 48_000 });
+    // It is longer than what we would read.
+    let Talk { mut machine, now, .. } = Talk::new(rules);
+    machine.receive(&answer("401 Unauthorized", 1, &[KERBEROS]), now);
+    let step = machine.poll_step(now.instant);
+    let Step::Send(bytes) = step else { panic!("{step:?}") };
+    let ticket = base64(&[b't'; 48_000]);
+    assert!(bytes.windows(ticket.len()).any(|window| window == ticket.as_bytes()));
 }
 
 #[test]

@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
+
 use super::cache::{AskReason, CredentialCache, CredentialRequest};
 use super::mechanisms::{Method, Proof, Unanswered};
 use super::refusal::{Attempt, SignInError};
@@ -44,8 +46,8 @@ enum Who {
 /// What is to be done.
 #[derive(Clone, Debug)]
 enum Next {
-    /// Send it.
-    Send(Message),
+    /// Send it. A ticket can be longer than what we would read.
+    Send(Bytes),
     /// It was sent: wait for the answer.
     Hear(Instant),
     /// Ask, or say how it ended; again and again.
@@ -96,7 +98,7 @@ impl SignIn {
             next: Next::Say(Step::Failed(SignInError::NoAnswer)),
         };
         match Message::parse(sign_in.register.write()) {
-            Ok(message) => sign_in.next = Next::Send(message),
+            Ok(message) => sign_in.next = Next::Send(message.as_bytes().clone()),
             Err(error) => sign_in.fail(SignInError::Garbage(WireText::printed(&error))),
         }
         sign_in
@@ -106,8 +108,8 @@ impl SignIn {
     pub fn poll_step(&mut self, now: Instant) -> Step {
         match &self.next {
             Next::Say(step) => step.clone(),
-            Next::Send(message) => {
-                let bytes = message.as_bytes().clone();
+            Next::Send(bytes) => {
+                let bytes = bytes.clone();
                 let until = now.checked_add(self.rules.answer_within).unwrap_or(now);
                 self.next = Next::Hear(until);
                 self.passed_over = 0;
@@ -380,9 +382,8 @@ impl SignIn {
         let register = self.register.clone().next();
         let message = Message::parse(register.write()).map_err(printed)?;
         let authorization = proof.authorize(&message, &*self.random)?;
-        let message = Message::parse(authorization.add_to(&message)).map_err(printed)?;
         self.register = register;
-        self.next = Next::Send(message);
+        self.next = Next::Send(authorization.add_to(&message));
         Ok(())
     }
 }

@@ -21,7 +21,8 @@ use crate::text::WireText;
 /// answered. Basic never is, and over clear text only NTLM and Kerberos are.
 ///
 /// The default is Kerberos, NTLM, then Digest with SHA-256, as far as their features are there. MD5 is
-/// used only where a caller asks for it.
+/// used only where a caller asks for it. Kerberos (feature `kerberos`) asks the system for its tickets,
+/// and may wait for that; all others are pure.
 ///
 /// ```
 /// use sip_signin::sign_in::Mechanisms;

@@ -25,6 +25,7 @@ if [[ $missing ]]; then
 fi
 
 gcc -O1 -o "$folder/krbd" tests/judges/kerberos/krbd.c -lgssapi_krb5
+gcc -O1 -shared -fPIC -o "$folder/skew.so" tests/judges/kerberos/skew.c
 cargo build --quiet --example judge_kerberos --features kerberos,lab
 client=$CARGO_TARGET_DIR/debug/examples/judge_kerberos
 
@@ -166,5 +167,6 @@ kdestroy -q
 see fails pool01.contoso.test "Kerberos: there is no ticket"
 see fallback
 log_on jeremy
+LD_PRELOAD=$folder/skew.so see fails pool03.contoso.test "Kerberos: the clocks of this machine and the ticket server differ too much"
 stop_kdc
 see fails pool03.contoso.test "Kerberos: the ticket server cannot be reached"
