@@ -11,6 +11,8 @@ use crate::sign_in::{AskReason, CredentialRequest};
 /// - **It is asked after the challenge**, with realm, target, scheme and reason in hand, and only
 ///   when no credentials are there that may still be sent. [seed, article 1]
 /// - **It may take its time**: nothing times out meanwhile but the server's patience.
+/// - **A session may ask much later**, with [`AskReason::Expired`], if it was given a source
+///   ([`Session::asking`](crate::Session::asking)); it goes on meanwhile.
 /// - **The same again is not sent again**: what was rejected counts as `None`.
 ///
 /// ```

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::future::pending;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -92,8 +92,9 @@ pub struct SessionReceiver {
     /// `None` once it is over.
     from: Option<ReadEnd>,
     source: Option<Arc<dyn CredentialSource>>,
-    /// Somebody is looking for credentials.
-    asking: Option<BoxFuture<'static, Option<Credentials>>>,
+    /// Somebody is looking for credentials. Never locked: the lock lets `&Session` cross threads,
+    /// which a future alone would not.
+    asking: Mutex<Option<BoxFuture<'static, Option<Credentials>>>>,
 }
 
 /// A message of the server's to the caller.
@@ -115,7 +116,8 @@ impl Session {
         let (from, to) = channel.split();
         let shared = Arc::new(Shared::new(to, facts, upkeep));
         let sender = SessionSender { shared: Arc::clone(&shared) };
-        let receiver = SessionReceiver { shared, from: Some(from), source: None, asking: None };
+        let receiver =
+            SessionReceiver { shared, from: Some(from), source: None, asking: Mutex::new(None) };
         Self { sender, receiver }
     }
 
@@ -265,12 +267,12 @@ impl SessionReceiver {
                     lost => SessionError::Lost(WireText::printed(&lost)),
                 }),
                 Event::Supplied(credentials) => {
-                    self.asking = None;
+                    *self.asking() = None;
                     self.shared.upkeep().supply(credentials, moment());
                 }
                 Event::Due(Step::AskCredentials(request)) => match self.source.clone() {
                     Some(source) => {
-                        self.asking =
+                        *self.asking() =
                             Some(Box::pin(async move { source.credentials(&request).await }));
                     }
                     None => self.shared.upkeep().supply(None, moment()),
@@ -299,10 +301,14 @@ impl SessionReceiver {
         Ok(())
     }
 
+    fn asking(&mut self) -> &mut Option<BoxFuture<'static, Option<Credentials>>> {
+        self.asking.get_mut().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// What is due comes first, so that a talkative server starves nothing.
     async fn event(&mut self) -> Event {
         let due = pin!(self.shared.due());
-        let asking = &mut self.asking;
+        let asking = self.asking.get_mut().unwrap_or_else(PoisonError::into_inner);
         let supplied = pin!(async {
             match asking {
                 Some(asking) => asking.await,
@@ -325,7 +331,8 @@ impl SessionReceiver {
 
     /// Closes the connection, although senders may still be there.
     async fn end(&mut self) {
-        (self.from, self.asking) = (None, None);
+        self.from = None;
+        *self.asking() = None;
         self.shared.shut().await;
     }
 }

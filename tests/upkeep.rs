@@ -446,6 +446,52 @@ fn a_word_is_said_when_nothing_was_sent_for_a_while() {
     }
 }
 
+/// One hour with servers that would like to hear from us all the time.
+#[test]
+fn no_server_makes_a_tight_loop() {
+    let anew = Association::LIFETIME;
+    for (first, status, lines, most) in [
+        ("Expires: 1", "200 OK", vec!["Expires: 1", REFRESHED], 1),
+        ("Expires: 6", "200 OK", vec!["Expires: 6", REFRESHED], 1),
+        // Each refresh is a renewal: the refresh, the bare one, the proof.
+        ("Expires: 1", "401 No", vec![NTLM], 3),
+    ] {
+        let mut talk = Talk::new(ntlm(Some(anew)), &[first, "ms-keep-alive: x;timeout=1"]);
+        let (mut at, mut polls) = (Duration::ZERO, 0);
+        while at < seconds(3600) {
+            let sent = talk.sent.len();
+            at = talk.at(at).rest().min(at + seconds(1)).max(at + MS);
+            polls += 1;
+            if talk.sent.len() == sent {
+                continue;
+            }
+            // The server answers everything at once.
+            loop {
+                let sent = talk.sent.len();
+                let authorization = talk.last("Authorization");
+                if authorization.contains("gssapi-data") {
+                    talk.snum = 0;
+                    talk.answer("200 OK", &["Expires: 1", REFRESHED], Right);
+                } else if authorization.is_empty() {
+                    talk.answer("401 No", &[NTLM], Absent);
+                } else {
+                    talk.answer(status, &lines, if status == "200 OK" { Right } else { Absent });
+                }
+                talk.rest();
+                if talk.sent.len() == sent {
+                    break;
+                }
+            }
+        }
+        let interval = Upkeep::SHORTEST.as_secs() as usize;
+        let registers = talk.sent.len();
+        assert!(registers >= 3600 / 7, "{first} {status}: it lived: {registers}");
+        assert!(registers <= most * 3600 / interval + most, "{first} {status}: {registers}");
+        assert!(talk.pings <= 3600 / interval + 1, "{}", talk.pings);
+        assert!(polls < 20_000, "{polls}");
+    }
+}
+
 /// The answer to a refresh, and what it means.
 #[test]
 fn the_table_of_answers_to_a_refresh_is_total() {

@@ -99,14 +99,15 @@ impl Shared {
 
     /// Writes what is to be written.
     async fn flush(&self, outbox: &mut Outbox) -> Result<(), SessionError> {
-        let written = outbox.flush(self.within).await;
+        let mut written = outbox.flush(self.within).await;
         if let Err(error) = &written {
             self.upkeep().lose(error.clone());
             self.changed();
         }
-        // Also when the receiver was dropped meanwhile.
-        if let Some(Step::Lost(_)) = self.upkeep().end() {
+        // The first reason counts; it may be that the receiver was dropped meanwhile.
+        if let Some(Step::Lost(first)) = self.upkeep().end() {
             outbox.to = None;
+            written = written.map_err(|_| first.clone());
         }
         written
     }
