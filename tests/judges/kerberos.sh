@@ -27,6 +27,10 @@ fi
 gcc -O1 -o "$folder/krbd" tests/judges/kerberos/krbd.c -lgssapi_krb5
 gcc -O1 -shared -fPIC -o "$folder/skew.so" tests/judges/kerberos/skew.c
 cargo build --quiet --example judge_kerberos --features kerberos,lab
+# The feature is in no default, so its own tests run here.
+cargo test --quiet --features kerberos --lib kerberos:: >"$folder/tests" || { cat "$folder/tests"; exit 1; }
+cargo test --quiet --features kerberos --doc kerberos >>"$folder/tests" || { cat "$folder/tests"; exit 1; }
+(($(grep -c '^test result: ok. [1-9]' "$folder/tests") == 2)) || { cat "$folder/tests"; exit 1; }
 client=$CARGO_TARGET_DIR/debug/examples/judge_kerberos
 
 scene=$(mktemp -d)
