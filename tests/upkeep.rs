@@ -32,9 +32,14 @@ impl Random for Fixed {
     }
 }
 
-/// A mechanism of one token, whose only signature is `signed`, and which ends after a time.
+/// A mechanism whose one token is the password, whose only signature is `signed`, and which ends after
+/// a time.
 #[derive(Clone)]
-struct Proof(Option<Duration>, Option<SystemTime>);
+struct Proof {
+    life: Option<Duration>,
+    end: Option<SystemTime>,
+    token: Vec<u8>,
+}
 
 impl MechanismProvider for Proof {
     fn scheme(&self) -> Scheme {
@@ -45,8 +50,10 @@ impl MechanismProvider for Proof {
         matches!(identity, Identity::Supplied(_))
     }
 
-    fn start(&self, _: &str, _: Identity<'_>) -> Result<Box<dyn Mechanism>, MechanismError> {
-        Ok(Box::new(self.clone()))
+    fn start(&self, _: &str, i: Identity<'_>) -> Result<Box<dyn Mechanism>, MechanismError> {
+        let Identity::Supplied(credentials) = i else { panic!() };
+        let token = credentials.password.reveal().into();
+        Ok(Box::new(Self { token, ..self.clone() }))
     }
 }
 
@@ -57,8 +64,8 @@ impl Mechanism for Proof {
         now: Now,
         _: &dyn Random,
     ) -> Result<MechanismStep, MechanismError> {
-        self.1 = self.0.map(|life| now.wall + life);
-        Ok(MechanismStep::Done(Some(b"token".to_vec())))
+        self.end = self.life.map(|life| now.wall + life);
+        Ok(MechanismStep::Done(Some(self.token.clone())))
     }
 
     fn sign(&mut self, _: &[u8]) -> Result<Vec<u8>, MechanismError> {
@@ -70,7 +77,7 @@ impl Mechanism for Proof {
     }
 
     fn expires(&self) -> Option<SystemTime> {
-        self.1
+        self.end
     }
 }
 
@@ -100,7 +107,7 @@ fn server() -> Server {
 
 fn ntlm(life: Option<Duration>) -> Rules {
     let mut rules = Rules::default();
-    rules.mechanisms = Mechanisms::none().then(Proof(life, None));
+    rules.mechanisms = Mechanisms::none().then(Proof { life, end: None, token: Vec::new() });
     rules
 }
 
@@ -400,10 +407,15 @@ fn the_renewal_asks_when_the_password_is_not_believed_any_more_and_fails_when_no
     let new = Credentials::new(r"CONTOSO\jeremy".parse().unwrap(), "new");
     talk.machine.supply(Some(new), talk.now);
     talk.rest();
+    assert!(talk.last("Authorization").contains("gssapi-data=\"bmV3\""), "`new` in base64");
     talk.snum = 0;
-    talk.answer("200 OK", &["Expires: 600", REFRESHED], Right);
+    talk.answer("200 OK", &["Expires: 99999", REFRESHED], Right);
     talk.rest();
-    assert!(talk.machine.end().is_none());
+    // What was rejected is never sent again, at no later renewal.
+    talk.at(due + due).rest();
+    talk.answer("401 No", &[NTLM], Absent);
+    talk.rest();
+    assert!(talk.last("Authorization").contains("gssapi-data=\"bmV3\""));
 }
 
 /// The seed only spreads; 80 to 100 % of what the server says.
