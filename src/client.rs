@@ -278,8 +278,8 @@ impl ClientBuilder {
     }
 
     /// Takes a server that does not sign that it let us in, although it could. By default it is
-    /// refused: somebody on the way may have taken the signature off. It also lets unsigned messages
-    /// into the session.
+    /// refused: somebody on the way may have taken the signature off. With Kerberos it always is. It
+    /// also lets unsigned messages into the session.
     pub fn allow_unsigned(mut self, allow: bool) -> Self {
         self.settings.rules.allow_unsigned = allow;
         self

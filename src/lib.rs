@@ -43,6 +43,7 @@
 //! | `net` (default) | [`net`]: hickory for DNS, rustls for TLS with ring and the platform's verifier |
 //! | `ntlm` (default) | NTLMv2 as [MS-SIPAE] runs it |
 //! | `digest` (default) | Digest with SHA-256 and MD5 |
+//! | `kerberos` | on Unix, the ticket of the user who is logged on, by the system's GSS-API |
 //! | `idna` (default) | internationalised domains in what a person types |
 //! | `hickory`, `rustls`, `ring`, `aws-lc-rs`, `platform-verifier` | the parts of `net` |
 //! | `keyring` | saved credentials in the operating system's store, by keyring-core |
@@ -85,6 +86,9 @@ pub mod discovery;
 pub mod sip;
 
 pub mod auth;
+
+#[cfg(all(unix, feature = "kerberos"))]
+mod kerberos;
 
 pub mod sign_in;
 
@@ -143,6 +147,8 @@ pub use credentials::{
 };
 #[cfg(feature = "driver")]
 pub use failure::{SignInFailure, SignInFailureKind};
+#[cfg(all(unix, feature = "kerberos"))]
+pub use kerberos::Kerberos;
 pub use name::{Host, HostName, NameError, NameErrorKind, SrvName};
 pub use now::Now;
 pub use policy::{HostNamePolicy, NameRule, Origin, Refusal, TrustedHost};

@@ -7,6 +7,7 @@
 #[allow(dead_code, reason = "the searcher's own test is elsewhere")]
 mod needles;
 
+use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -433,6 +434,7 @@ impl MechanismProvider for Plain {
 /// Kerberos by the ticket of whoever is logged on.
 struct Ticket {
     works: bool,
+    length: usize,
 }
 
 impl MechanismProvider for Ticket {
@@ -445,11 +447,13 @@ impl MechanismProvider for Ticket {
     }
 
     fn start(&self, _: &str, _: Identity<'_>) -> Result<Box<dyn Mechanism>, MechanismError> {
-        if self.works { Ok(Box::new(Context)) } else { Err(MechanismErrorKind::Identity.into()) }
+        let none = || MechanismError::new(MechanismErrorKind::NoTicket);
+        let why = io::Error::other("none in the cache");
+        if self.works { Ok(Box::new(Context(self.length))) } else { Err(none().because(why)) }
     }
 }
 
-struct Context;
+struct Context(usize);
 
 impl Mechanism for Context {
     fn step(
@@ -459,7 +463,7 @@ impl Mechanism for Context {
         _: &dyn Random,
     ) -> Result<MechanismStep, MechanismError> {
         Ok(match token {
-            None => MechanismStep::Continue(b"ticket".to_vec()),
+            None => MechanismStep::Continue(vec![b't'; self.0]),
             Some(_) => MechanismStep::Done(None),
         })
     }
@@ -475,7 +479,7 @@ impl Mechanism for Context {
 
 fn kerberos(works: bool) -> Rules {
     let mut rules = Rules::default();
-    rules.mechanisms = Mechanisms::default().first(Ticket { works });
+    rules.mechanisms = Mechanisms::default().first(Ticket { works, length: 6 });
     rules
 }
 
@@ -483,7 +487,7 @@ fn kerberos(works: bool) -> Rules {
 fn the_user_who_is_logged_on_is_not_asked() {
     let mut talk = Talk::new(kerberos(true));
     assert!(matches!(talk.hear("401 Unauthorized", &[NTLM, KERBEROS]), Step::Send(_)));
-    assert!(talk.authorization().contains(&base64(b"ticket")));
+    assert!(talk.authorization().contains(&base64(b"tttttt")));
     let info = "Authentication-Info: Kerberos rspauth=\"7369676e6564\", srand=\"1\", snum=\"1\", \
         opaque=\"o\", gssapi-data=\"AAAA\", realm=\"SIP Communications Service\", \
         targetname=\"sip/cosmo-ocs-r2.cosmo.local\"";
@@ -533,14 +537,50 @@ fn a_ticket_is_shown_only_to_whom_it_is_for() {
         ("http/cosmo-ocs-r2.cosmo.local", false),
         ("cosmo-ocs-r2.cosmo.local", false),
         ("sip/cosmo-ocs-r2.cosmo.local/x", false),
+        ("sip/cosmo-ocs-r2.cosmo.local:5061", false),
+        ("sip/cosmo-ocs-r2.cosmo.local@COSMO.LOCAL", false),
+        ("sip/pool.cosmo.local@EVIL.EXAMPLE", false),
+        ("sip/*.cosmo.local", false),
+        ("sip/192.0.2.1", false),
+        ("krbtgt/COSMO.LOCAL", false),
         ("sip/", false),
     ] {
         let mut rules = kerberos(true);
-        rules.mechanisms = Mechanisms::none().first(Ticket { works: true });
+        rules.mechanisms = Mechanisms::none().first(Ticket { works: true, length: 6 });
         let line = KERBEROS.replace("sip/cosmo-ocs-r2.cosmo.local", target);
         let step = Talk::new(rules).hear("401 Unauthorized", &[&line]);
         assert_eq!(matches!(step, Step::Send(_)), shown, "{target}: {step:?}");
     }
+}
+
+#[test]
+fn who_was_shown_a_ticket_must_prove_itself_whatever_is_allowed() {
+    let mut rules = kerberos(true);
+    (rules.allow_unsigned, rules.allow_unauthenticated) = (true, true);
+    let mut talk = Talk::new(rules);
+    let _ = talk.hear("401 Unauthorized", &[KERBEROS]);
+    assert_eq!(failed(talk.hear("200 OK", &["Expires: 7200"])), SignInError::SignatureAbsent);
+}
+
+#[test]
+fn a_long_ticket_is_sent_whole() {
+    let mut rules = kerberos(true);
+    rules.mechanisms = Mechanisms::none().first(Ticket { works: true, length: 48_000 });
+    // It is longer than what we would read.
+    let Talk { mut machine, now, .. } = Talk::new(rules);
+    machine.receive(&answer("401 Unauthorized", 1, &[KERBEROS]), now);
+    let step = machine.poll_step(now.instant);
+    let Step::Send(bytes) = step else { panic!("{step:?}") };
+    let ticket = base64(&[b't'; 48_000]);
+    assert!(bytes.windows(ticket.len()).any(|window| window == ticket.as_bytes()));
+}
+
+#[test]
+fn what_a_mechanism_ran_into_is_told_with_its_cause() {
+    let mut talk = Talk::new(kerberos(false));
+    let step = talk.hear("401 Unauthorized", &[KERBEROS]);
+    let SignInError::NoCommonScheme { attempts, .. } = failed(step) else { panic!() };
+    assert_eq!(attempts[0].to_string(), "Kerberos: there is no ticket: none in the cache");
 }
 
 #[test]

@@ -38,6 +38,10 @@ mod digest;
 
 mod binding;
 
+mod keys;
+
+mod association;
+
 mod acceptor;
 
 mod registrar;

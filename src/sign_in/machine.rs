@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
+
 use super::cache::{AskReason, CredentialCache, CredentialRequest};
 use super::mechanisms::{Method, Proof, Unanswered};
 use super::refusal::{Attempt, SignInError};
@@ -44,8 +46,8 @@ enum Who {
 /// What is to be done.
 #[derive(Clone, Debug)]
 enum Next {
-    /// Send it.
-    Send(Message),
+    /// Send it. A ticket can be longer than what we would read.
+    Send(Bytes),
     /// It was sent: wait for the answer.
     Hear(Instant),
     /// Ask, or say how it ended; again and again.
@@ -96,7 +98,7 @@ impl SignIn {
             next: Next::Say(Step::Failed(SignInError::NoAnswer)),
         };
         match Message::parse(sign_in.register.write()) {
-            Ok(message) => sign_in.next = Next::Send(message),
+            Ok(message) => sign_in.next = Next::Send(message.as_bytes().clone()),
             Err(error) => sign_in.fail(SignInError::Garbage(WireText::printed(&error))),
         }
         sign_in
@@ -106,8 +108,8 @@ impl SignIn {
     pub fn poll_step(&mut self, now: Instant) -> Step {
         match &self.next {
             Next::Say(step) => step.clone(),
-            Next::Send(message) => {
-                let bytes = message.as_bytes().clone();
+            Next::Send(bytes) => {
+                let bytes = bytes.clone();
                 let until = now.checked_add(self.rules.answer_within).unwrap_or(now);
                 self.next = Next::Hear(until);
                 self.passed_over = 0;
@@ -250,6 +252,10 @@ impl SignIn {
         let method = proof.and_then(|(at, _, _)| self.rules.mechanisms.get(*at));
         let scheme = method.map(Method::scheme);
         let must_sign = proof.is_some_and(|(_, _, proof)| proof.is_signed());
+        // Who was shown a ticket has to prove that it could read it; nothing allows it not to.
+        if self.is_showing_a_ticket() && protection == Protection::Absent {
+            return self.fail(SignInError::SignatureAbsent);
+        }
         if scheme.is_none() && !self.rules.allow_unauthenticated {
             return self.fail(SignInError::Unauthenticated);
         }
@@ -258,6 +264,11 @@ impl SignIn {
         }
         let registration = Registration::read(response, &self.register, scheme, protection);
         self.next = Next::Say(Step::SignedIn(registration));
+    }
+
+    fn is_showing_a_ticket(&self) -> bool {
+        let method = self.proof.as_ref().and_then(|(at, _, _)| self.rules.mechanisms.get(*at));
+        method.is_some_and(|method| method.scheme() == Scheme::Kerberos)
     }
 
     fn challenged(&mut self, by: Challenger, challenges: Vec<Challenge>, now: Now) {
@@ -391,9 +402,8 @@ impl SignIn {
         let register = self.register.clone().next();
         let message = Message::parse(register.write()).map_err(printed)?;
         let authorization = proof.authorize(&message, &*self.random)?;
-        let message = Message::parse(authorization.add_to(&message)).map_err(printed)?;
         self.register = register;
-        self.next = Next::Send(message);
+        self.next = Next::Send(authorization.add_to(&message));
         Ok(())
     }
 }

@@ -231,6 +231,9 @@ impl SignInError {
                 "ask the server's administrator, with the server's answer in hand"
             }
             Self::Lost(_) | Self::NoAnswer => "check the network, then try again",
+            Self::NoCommonScheme { attempts, .. } if !attempts.is_empty() => {
+                "mend what kept each scheme from working, or have the server offer another"
+            }
             Self::NoCommonScheme { .. } => {
                 "have the server offer ntlm or kerberos, or allow one of its schemes"
             }
