@@ -114,6 +114,8 @@ async fn messages_go_both_ways_with_verified_signatures() {
             assert_eq!(request.message.headers().body(), b"hello");
             session.send(ok(&request.message)).await.unwrap();
         }
+        let shown = format!("{session:?}");
+        assert!(shown.contains("Upkeep") && !shown.contains(PASSWORD), "{shown}");
         session.sign_out().await.unwrap();
         until_closed(&lab).await;
         let seen = &lab.seen()[0];
@@ -147,6 +149,27 @@ async fn the_binding_is_refreshed_before_it_ends_and_the_connection_kept_alive()
         // 300 s are asked for: 3 or 4 in each 1170 s.
         let pings = lab.seen()[0].empty_lines / 2;
         assert!((9..=14).contains(&pings), "{pings}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_overtakes_the_answer_to_a_refresh_spoils_no_proof() {
+    for offer in OFFERS {
+        let (lab, mut session) = session(server().offers([offer])).await;
+        let registers = count(&lab, "REGISTER");
+        session.sender().refresh();
+        // Polled once: the refresh is out, the answer cannot be here.
+        tokio::select! {
+            biased;
+            early = session.receive() => panic!("{early:?}"),
+            () = std::future::ready(()) => {}
+        }
+        session.send(message(1, "OPTIONS", "")).await.unwrap();
+        let received = session.receive().await.unwrap().unwrap();
+        assert_eq!(received.message.headers().call_id().unwrap(), "call-1");
+        assert_eq!(session.registration().action.unwrap().raw(), "refreshed", "{offer:?}");
+        assert_eq!(session.registration().protection, Protection::Verified, "{offer:?}");
+        assert_eq!(count(&lab, "REGISTER") - registers, 1);
     }
 }
 

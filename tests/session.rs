@@ -211,6 +211,24 @@ async fn a_cancelled_send_leaves_whole_messages_only() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_receiver_that_is_dropped_while_somebody_sends_closes_behind_the_message() {
+    let (session, mut far) = session(64);
+    let (sender, receiver) = session.split();
+    let sending = tokio::spawn({
+        let sender = sender.clone();
+        async move { sender.send(request(1, 1000)).await }
+    });
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    drop(receiver);
+    let mut read = Vec::new();
+    let end = tokio::time::timeout(Duration::from_secs(60), far.read_to_end(&mut read)).await;
+    assert!(end.is_ok(), "it is not closed");
+    assert_eq!(read, request(1, 1000), "as a whole, and then the end");
+    assert_eq!(sending.await.unwrap(), Ok(()));
+    assert!(matches!(sender.send(request(2, 0)).await, Err(SendError::Over(_))));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_message_may_come_byte_by_byte_and_the_receiver_be_cancelled_between() {
     let (session, mut far) = session(64);
     let (_sender, mut receiver) = session.split();
