@@ -13,6 +13,7 @@
 //! - *By what road?* [`Resolver`], [`Transport`] and [`CredentialSource`] are the doors that a caller
 //!   may replace; [`Client`] drives the machines through them, and hands over a [`Session`]; [`net`]
 //!   has doors ready made.
+//!   [`Supervisor`] signs in again when a session is lost, and [`BackOff`] says when.
 //!
 //! A sign-in in a few lines:
 //!
@@ -38,12 +39,14 @@
 //! | feature | what it brings |
 //! |---|---|
 //! | none | the pure machines: names, policy, [`discovery`], [`sip`], [`compression`], [`auth`], [`sign_in`], [`upkeep`] |
-//! | `driver` | the doors and the [`Client`]: async-trait, tokio's timers |
+//! | `driver` | the doors, the [`Client`], the [`Session`] and the [`Supervisor`]: async-trait, tokio's timers |
 //! | `net` (default) | [`net`]: hickory for DNS, rustls for TLS with ring and the platform's verifier |
 //! | `ntlm` (default) | NTLMv2 as [MS-SIPAE] runs it |
 //! | `digest` (default) | Digest with SHA-256 and MD5 |
+//! | `kerberos` | on Unix, the ticket of the user who is logged on, by the system's GSS-API |
 //! | `idna` (default) | internationalised domains in what a person types |
 //! | `hickory`, `rustls`, `ring`, `aws-lc-rs`, `platform-verifier` | the parts of `net` |
+//! | `keyring` | saved credentials in the operating system's store, by keyring-core |
 //! | `serde` | traces serialise |
 //! | `lab` | a whole Communicator deployment on loopback |
 //! | `cli` | the tool `sip-signin` |
@@ -87,9 +90,14 @@ pub mod compression;
 
 pub mod auth;
 
+#[cfg(all(unix, feature = "kerberos"))]
+mod kerberos;
+
 pub mod sign_in;
 
 pub mod upkeep;
+
+mod back_off;
 
 #[cfg(feature = "driver")]
 mod system_random;
@@ -121,6 +129,9 @@ mod session;
 #[cfg(feature = "driver")]
 mod client;
 
+#[cfg(feature = "driver")]
+mod supervisor;
+
 #[cfg(any(feature = "hickory", feature = "rustls"))]
 pub mod net;
 
@@ -128,14 +139,22 @@ pub mod net;
 pub mod lab;
 
 pub use address::{AddressError, AddressErrorKind, SipAddress};
+pub use back_off::BackOff;
 #[cfg(feature = "driver")]
 pub use channel::{Channel, ChannelError};
 #[cfg(feature = "driver")]
 pub use client::{Challenged, Client, ClientBuilder, SignedIn, Survey, Visit, Visited};
+#[cfg(feature = "keyring")]
+pub use credentials::KeyringStore;
 #[cfg(feature = "driver")]
-pub use credentials::{CredentialSource, FixedCredentials, NoCredentials};
+pub use credentials::{
+    CredentialSource, CredentialStore, FixedCredentials, InOrder, NoCredentials, SavePassword,
+    SavedCredentials, StoreError, Verdict,
+};
 #[cfg(feature = "driver")]
 pub use failure::{SignInFailure, SignInFailureKind};
+#[cfg(all(unix, feature = "kerberos"))]
+pub use kerberos::Kerberos;
 pub use name::{Host, HostName, NameError, NameErrorKind, SrvName};
 pub use now::Now;
 pub use policy::{HostNamePolicy, NameRule, Origin, Refusal, Tie, TrustedHost};
@@ -144,6 +163,8 @@ pub use random::{Random, RandomError};
 pub use resolver::Resolver;
 #[cfg(feature = "driver")]
 pub use session::{Received, Session, SessionReceiver, SessionSender};
+#[cfg(feature = "driver")]
+pub use supervisor::{Supervisor, SupervisorEvent};
 #[cfg(feature = "driver")]
 pub use system_random::SystemRandom;
 pub use text::WireText;

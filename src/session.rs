@@ -219,6 +219,11 @@ impl SessionSender {
         self.shared.changed();
     }
 
+    /// Whether somebody has signed out, although the server may not have said yes.
+    pub fn is_leaving(&self) -> bool {
+        self.shared.upkeep().is_leaving()
+    }
+
     /// The server.
     pub fn endpoint(&self) -> Endpoint {
         self.shared.upkeep().server().endpoint.clone()

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The machines: neither clock nor sockets nor chance nor tasks in them.
-const CORE: [&str; 12] = [
+const CORE: [&str; 13] = [
     "text",
     "random",
     "now",
@@ -20,6 +20,7 @@ const CORE: [&str; 12] = [
     "auth",
     "sign_in",
     "upkeep",
+    "back_off",
 ];
 
 /// What the core must not name. `a::b` stands for the path, `.a` for the method.

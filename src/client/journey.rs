@@ -11,9 +11,9 @@ use super::Client;
 use super::walk::Walk;
 use crate::address::SipAddress;
 use crate::auth::Protection;
-use crate::channel::Channel;
+use crate::channel::{Channel, ChannelError};
 use crate::clock::{moment, now};
-use crate::credentials::CredentialSource;
+use crate::credentials::{CredentialSource, Verdict};
 use crate::discovery::{Cause, Connected, DiscoveryPlan, Endpoint, Search, Seed, Trace};
 use crate::failure::{SignInFailure, SignInFailureKind};
 use crate::session::Session;
@@ -55,11 +55,24 @@ struct Luggage<'a> {
     source: &'a dyn CredentialSource,
     seed: Seed,
     cache: CredentialCache,
+    /// Of how many rejected credentials the source has been told.
+    told: usize,
     redirects: Redirects,
     /// How long servers asked to be left alone, at the longest.
     retry_after: Option<Duration>,
     /// Whether a server was called back that hung up.
     called_back: bool,
+}
+
+impl Luggage<'_> {
+    /// Tells the source which of its credentials were rejected, each once.
+    async fn tell_rejected(&mut self, cache: &CredentialCache) {
+        let news = cache.rejected().iter().skip(self.told).cloned().collect::<Vec<_>>();
+        for rejected in news {
+            self.told = self.told.saturating_add(1);
+            self.source.judged(self.address, &rejected, Verdict::Rejected).await;
+        }
+    }
 }
 
 impl Client {
@@ -75,6 +88,7 @@ impl Client {
             source,
             seed,
             cache: CredentialCache::new(),
+            told: 0,
             redirects: Redirects::new(address.domain().clone(), search.names().clone()),
             retry_after: None,
             called_back: false,
@@ -141,7 +155,7 @@ impl Client {
             let conversed = match opened {
                 Ok((channel, said)) => {
                     said.into_iter().for_each(|said| walk.plan.note(said, now()));
-                    self.converse(&endpoint, peer, channel, &walk, luggage).await
+                    self.converse(&endpoint, peer, channel, walk.plan.trace(), luggage).await
                 }
                 Err(kind) => Err(kind),
             };
@@ -178,7 +192,7 @@ impl Client {
         endpoint: &Endpoint,
         peer: SocketAddr,
         mut channel: Channel,
-        walk: &Walk<'_>,
+        trace: &Trace,
         luggage: &mut Luggage<'_>,
     ) -> Result<Reached, SignInFailureKind> {
         let settings = &*self.settings;
@@ -205,7 +219,13 @@ impl Client {
                     }
                 }
                 Step::Wait { until } => match timeout_at(until.into(), channel.receive()).await {
-                    Ok(Ok(message)) => sign_in.receive(&message, moment()),
+                    Ok(Ok(message)) => {
+                        sign_in.receive(&message, moment());
+                        luggage.tell_rejected(sign_in.cache()).await;
+                    }
+                    Ok(Err(ChannelError::Garbage(error))) => {
+                        sign_in.garbage(WireText::printed(&error));
+                    }
                     Ok(Err(error)) => sign_in.lost(WireText::printed(&error)),
                     Err(_) => {}
                 },
@@ -217,6 +237,9 @@ impl Client {
                 end => break end,
             }
         };
+        if let Some(accepted) = sign_in.accepted().cloned() {
+            luggage.source.judged(luggage.address, &accepted, Verdict::Accepted).await;
+        }
         luggage.cache = sign_in.cache().clone();
         match end {
             Step::SignedIn(registration) => match Upkeep::new(sign_in, luggage.seed, now()) {
@@ -225,7 +248,7 @@ impl Client {
                     peer,
                     registration,
                     session: Session::new(channel, upkeep),
-                    trace: walk.plan.trace().clone(),
+                    trace: trace.clone(),
                     redirects: Vec::new(),
                 }))),
                 None => Err(SignInFailureKind::SignIn(endpoint.clone(), SignInError::NoAnswer)),

@@ -115,7 +115,10 @@ pub(super) async fn exchange(
     channel: &mut Channel,
     register: &Register,
 ) -> Result<Response, SignInError> {
-    let lost = |error: ChannelError| SignInError::Lost(WireText::printed(&error));
+    let lost = |error: ChannelError| match error {
+        ChannelError::Garbage(error) => SignInError::Garbage(WireText::printed(&error)),
+        error => SignInError::Lost(WireText::printed(&error)),
+    };
     channel.send(&register.write()).await.map_err(lost)?;
     for _ in 0..=Client::PASSED_OVER_LIMIT {
         if let Message::Response(response) = channel.receive().await.map_err(lost)?

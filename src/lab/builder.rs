@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use tokio::net::{TcpListener, TcpSocket, UdpSocket};
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -14,6 +14,7 @@ use super::authority::Authority;
 use super::control::Control;
 use super::dns::Zone;
 use super::fault::{DnsFault, Fault, TcpFault};
+use super::ports::{LOOPBACK, pick_ports, same_port};
 use super::seen::Log;
 use super::server::{Server, Site};
 use super::transport::Routes;
@@ -36,7 +37,8 @@ pub struct LabBuilder {
     dns_delay: Option<Duration>,
     date: Option<SystemTime>,
     accounts: Vec<(String, Password, String)>,
-    listening: Option<SocketAddr>,
+    in_place: bool,
+    dns: SocketAddr,
 }
 
 /// On which side of the firewall a server is published.
@@ -69,7 +71,8 @@ impl LabBuilder {
             dns_delay: None,
             date: None,
             accounts: Vec::new(),
-            listening: None,
+            in_place: false,
+            dns: LOOPBACK,
         }
     }
 
@@ -101,7 +104,8 @@ impl LabBuilder {
         self
     }
 
-    /// Adds an SRV record to what the servers brought along.
+    /// Adds an SRV record to what the servers brought along. Its target may be what no host can be
+    /// called: `\000` stands for that byte, `\.` for a dot inside a label.
     pub fn srv(
         self,
         name: impl Into<String>,
@@ -161,20 +165,6 @@ impl LabBuilder {
         Self { first_fault: Some(fault.into()), ..self }
     }
 
-    /// Listens where it is published, so that other programs find it by DNS alone: the DNS server at
-    /// `dns`, each server at its own address and port, or at the address of the DNS server where it
-    /// has none; a server with port 0 is published at one that is free. The addresses must be this
-    /// machine's; those of black holes and refused servers are nobody's.
-    ///
-    /// ```
-    /// use sip_signin::lab::{Lab, Server};
-    /// let pool = Server::tls("pool01.contoso.com").port(0);
-    /// let lab = Lab::builder().internal(pool).listening(([127, 0, 0, 1], 5353).into());
-    /// ```
-    pub fn listening(self, dns: SocketAddr) -> Self {
-        Self { listening: Some(dns), ..self }
-    }
-
     /// What the servers' `Date` says; the time of each answer where it is not said.
     pub fn date(self, date: SystemTime) -> Self {
         Self { date: Some(date), ..self }
@@ -206,6 +196,38 @@ impl LabBuilder {
         self
     }
 
+    /// Lets the servers listen where they are published, for programs that know nothing of
+    /// [`Lab::dial`]: a client that nobody here wrote, a person with a shell.
+    ///
+    /// The addresses must be this machine's own ([`Server::address`]), best those of a network
+    /// namespace; ports below 1024 need a privilege. A black hole is one to [`Lab::transport`] only:
+    /// others are refused there. A server with port 0 is published at one that is free.
+    ///
+    /// ```
+    /// use std::net::Ipv4Addr;
+    /// use sip_signin::lab::{Lab, Server};
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    /// # runtime.block_on(async {
+    /// # let free = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    /// # let port = free.port();
+    /// let here = Server::tls("pool01.contoso.com").address(Ipv4Addr::LOCALHOST).port(port);
+    /// let lab = Lab::builder().internal(here).in_place().start().await?;
+    /// let published = (Ipv4Addr::LOCALHOST, port).into();
+    /// assert_eq!(lab.dial(published), Some(published));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn in_place(self) -> Self {
+        Self { in_place: true, ..self }
+    }
+
+    /// Where the DNS server listens, over UDP and TCP; on a free port of 127.0.0.1 where it is not
+    /// said. Port 53 is the only one that a `resolv.conf` can name, and needs a privilege.
+    pub fn dns_at(self, address: SocketAddr) -> Self {
+        Self { dns: address, ..self }
+    }
+
     fn residents(&self) -> Result<Vec<Resident>, LabError> {
         let read = |(account, password, address): &(String, Password, String)| {
             let credentials = Credentials::new(account.parse()?, password.clone());
@@ -224,7 +246,10 @@ impl LabBuilder {
     pub async fn start(mut self) -> Result<Lab, LabError> {
         self.place_first_fault();
         self.give_addresses()?;
-        let mut picked = self.pick_ports().await?;
+        let mut picked = match self.in_place {
+            true => pick_ports(self.servers.iter_mut().map(|(server, _)| server)).await?,
+            false => BTreeMap::new(),
+        };
         let mut zone = self.zone()?;
         let (authority, residents) = (Authority::new()?, self.residents()?);
         let closed = TcpSocket::new_v4()?;
@@ -246,7 +271,7 @@ impl LabBuilder {
                     Some(Fault::Tcp(TcpFault::BlackHole)) => None,
                     Some(Fault::Tcp(TcpFault::Refused)) => Some(routes.closed),
                     _ => {
-                        let at = if self.listening.is_some() { published } else { LOOPBACK };
+                        let at = if self.in_place { published } else { LOOPBACK };
                         let listener = match picked.remove(&published) {
                             Some(listener) => listener,
                             None => TcpListener::bind(at).await?,
@@ -261,13 +286,7 @@ impl LabBuilder {
                 }
             }
         }
-        let (udp, tcp) = match self.listening {
-            Some(dns) if dns.port() != 0 => {
-                let tcp = TcpListener::bind(dns).await?;
-                (UdpSocket::bind(tcp.local_addr()?).await?, tcp)
-            }
-            _ => same_port(self.listening.unwrap_or(LOOPBACK)).await?,
-        };
+        let (udp, tcp) = same_port(self.dns).await?;
         let (dns, questions) = (udp.local_addr()?, zone.asked.clone());
         let (alive, dns_gone) = mpsc::channel(1);
         zone.alive = Some(alive);
@@ -287,20 +306,6 @@ impl LabBuilder {
             tasks,
             _closed: closed,
         })
-    }
-
-    /// Gives each server without a port one that is free, and keeps it.
-    async fn pick_ports(&mut self) -> Result<BTreeMap<SocketAddr, TcpListener>, LabError> {
-        let mut picked = BTreeMap::new();
-        let listening = self.listening.is_some();
-        for (server, _) in self.servers.iter_mut().filter(|(s, _)| listening && s.port == 0) {
-            let Some(&first) = server.addresses.first() else { continue };
-            let listener = TcpListener::bind(SocketAddr::new(first, 0)).await?;
-            let published = listener.local_addr()?;
-            server.port = published.port();
-            picked.insert(published, listener);
-        }
-        Ok(picked)
     }
 
     fn place_first_fault(&mut self) {
@@ -335,8 +340,7 @@ impl LabBuilder {
         for (server, _) in self.servers.iter_mut().filter(|(s, _)| s.addresses.is_empty()) {
             let addresses = of_host.entry(server.host.to_ascii_lowercase()).or_default();
             if addresses.is_empty() {
-                let own = self.listening.map(|dns| dns.ip()).or_else(|| free.next());
-                addresses.insert(own.ok_or(LabError::TooManyHosts)?);
+                addresses.insert(free.next().ok_or(LabError::TooManyHosts)?);
             }
             server.addresses.extend(&*addresses);
         }
@@ -376,24 +380,5 @@ impl LabBuilder {
             zone.fault(name, kind.as_deref(), *fault)?;
         }
         Ok(zone)
-    }
-}
-
-/// Any free port of the loopback interface. Only 127.0.0.1: not every system has the rest of
-/// 127.0.0.0/8.
-const LOOPBACK: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
-
-/// A UDP and a TCP socket on one port, as a DNS server has them.
-async fn same_port(any: SocketAddr) -> Result<(UdpSocket, TcpListener), LabError> {
-    let mut attempts = 16_u32;
-    loop {
-        let tcp = TcpListener::bind(any).await?;
-        attempts = attempts.saturating_sub(1);
-        match UdpSocket::bind(tcp.local_addr()?).await {
-            Ok(udp) => return Ok((udp, tcp)),
-            Err(error) if attempts == 0 => return Err(error.into()),
-            // Somebody else has that port over UDP; the next one is another.
-            Err(_) => {}
-        }
     }
 }

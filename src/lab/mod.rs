@@ -38,6 +38,10 @@ mod digest;
 
 mod binding;
 
+mod keys;
+
+mod association;
+
 mod acceptor;
 
 mod registrar;
@@ -49,6 +53,8 @@ mod server;
 mod dns;
 
 mod transport;
+
+mod ports;
 
 mod builder;
 

@@ -185,7 +185,7 @@ impl Registrar {
     ) -> io::Result<Vec<u8>> {
         let reply = self.reply(request, scripted, session).map_err(io::Error::other)?;
         let Reply { answer, signed, proved } = reply;
-        note.signed(signed);
+        note.signed(signed.is_some());
         let mut text = String::new();
         if answer.trying {
             text.push_str("SIP/2.0 100 Trying\r\n");
@@ -193,8 +193,8 @@ impl Registrar {
             text.push_str("Content-Length: 0\r\n\r\n");
         }
         let mut last = self.last(request, &answer, session).map_err(io::Error::other)?;
-        if signed {
-            last = session.sign(last, request.method()).map_err(io::Error::other)?;
+        if let Some(info) = signed {
+            last = session.sign(last, info).map_err(io::Error::other)?;
         }
         text.push_str(&last);
         if proved

@@ -1,5 +1,6 @@
 //! Which mechanisms a client uses, in its order, and one of them at work.
 
+use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
@@ -19,12 +20,13 @@ use crate::text::WireText;
 /// The mechanisms of a client, the most preferred first; whatever else a server offers is not
 /// answered. Basic never is, and over clear text only NTLM and Kerberos are.
 ///
-/// The default is NTLM, then Digest with SHA-256, as far as their features are there. Kerberos, by a
-/// provider of the caller's, belongs in front; MD5 is used only where a caller asks for it.
+/// The default is Kerberos, NTLM, then Digest with SHA-256, as far as their features are there. MD5 is
+/// used only where a caller asks for it. Kerberos (feature `kerberos`) asks the system for its tickets,
+/// and may wait for that; all others are pure.
 ///
 /// ```
 /// use sip_signin::sign_in::Mechanisms;
-/// # #[cfg(all(feature = "digest", feature = "ntlm"))] {
+/// # #[cfg(all(feature = "digest", feature = "ntlm", not(feature = "kerberos")))] {
 /// use sip_signin::auth::DigestAlgorithm;
 /// assert_eq!(format!("{:?}", Mechanisms::default()), "[NTLM, Digest SHA-256]");
 /// let old = Mechanisms::default().then_digest(DigestAlgorithm::Md5);
@@ -90,6 +92,8 @@ impl Mechanisms {
 impl Default for Mechanisms {
     fn default() -> Self {
         let mechanisms = Self::none();
+        #[cfg(all(unix, feature = "kerberos"))]
+        let mechanisms = mechanisms.then(crate::kerberos::Kerberos::new());
         #[cfg(feature = "ntlm")]
         let mechanisms = mechanisms.then(crate::auth::Ntlm::new());
         #[cfg(feature = "digest")]
@@ -154,7 +158,7 @@ impl Method {
             Self::Provider(provider) => {
                 Association::start(challenge, by, &**provider, identity, now, random)
                     .map(|association| Proof::Association(Box::new(association)))
-                    .map_err(|error| WireText::printed(&error))
+                    .map_err(|error| told(&error))
             }
             #[cfg(feature = "digest")]
             Self::Digest(_) => match identity {
@@ -172,6 +176,14 @@ pub(crate) enum Proof {
     Association(Box<Association>),
     #[cfg(feature = "digest")]
     Digest(Box<Digest>),
+}
+
+/// An error and what caused it: the library that knows tickets says most in the cause.
+fn told(error: &dyn Error) -> WireText {
+    match error.source() {
+        Some(cause) => WireText::printed(&format_args!("{error}: {cause}")),
+        None => WireText::printed(&error),
+    }
 }
 
 /// Why a further challenge is not answered.
@@ -261,7 +273,7 @@ impl Proof {
                 association.challenged(challenge, now, random).map_err(|error| match error {
                     AssociationError::Rejected => Unanswered::Rejected,
                     _ if association.is_up() => Unanswered::Rejected,
-                    error => Unanswered::Failed(WireText::printed(&error)),
+                    error => Unanswered::Failed(told(&error)),
                 })
             }
             #[cfg(feature = "digest")]

@@ -28,6 +28,8 @@ mod step;
 
 mod machine;
 
+mod prove;
+
 pub use cache::{AskReason, CredentialCache, CredentialRequest};
 pub use machine::SignIn;
 pub(crate) use machine::Welcome;

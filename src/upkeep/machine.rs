@@ -208,6 +208,11 @@ impl Upkeep {
         self.leaving = true;
     }
 
+    /// Whether somebody has signed out, although the server may not have said yes.
+    pub fn is_leaving(&self) -> bool {
+        self.leaving
+    }
+
     /// Takes note that the connection is of no use any more.
     pub fn lose(&mut self, error: SessionError) {
         self.errand = None;

@@ -18,11 +18,13 @@ struct Deployment {
     ca: String,
 }
 
+const HERE: Ipv4Addr = Ipv4Addr::LOCALHOST;
+
 const DNS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 impl Deployment {
     async fn of(name: &str, builder: LabBuilder) -> Self {
-        let lab = builder.listening(DNS).start().await.unwrap();
+        let lab = builder.in_place().start().await.unwrap();
         let ca = file(&format!("{name}.pem"), lab.roots_pem());
         Self { lab, ca: ca.to_str().unwrap().to_owned() }
     }
@@ -42,10 +44,15 @@ impl Deployment {
 #[tokio::test]
 async fn one_check_names_a_wrong_target_an_expired_certificate_and_a_half_dead_pool() {
     let builder = Lab::builder()
-        .internal(Server::tls("pool01.contoso.com").port(0).address([127, 0, 0, 1]))
+        .internal(Server::tls("pool01.contoso.com").port(0).address(HERE))
         .address("pool01.contoso.com", [127, 0, 0, 2])
         .srv("_sipinternaltls._tcp.contoso.com", 0, 0, 5061, "pool01.fabrikam.com")
-        .external(Server::tls("sip.contoso.com").port(0).fault(TlsFault::CertificateExpired));
+        .external(
+            Server::tls("sip.contoso.com")
+                .port(0)
+                .address(HERE)
+                .fault(TlsFault::CertificateExpired),
+        );
     let deployment = Deployment::of("contract", builder).await;
     let port = |at: usize| deployment.lab.servers()[at].rsplit(':').next().unwrap().to_owned();
     let (pool, edge) = (port(0), port(1));
@@ -89,8 +96,12 @@ async fn one_check_names_a_wrong_target_an_expired_certificate_and_a_half_dead_p
 
 #[tokio::test]
 async fn a_check_ends_with_no_where_no_server_asks_for_a_proof() {
-    let builder = Lab::builder()
-        .internal(Server::tls("pool01.contoso.com").port(0).fault(TlsFault::CertificateWrongName));
+    let builder = Lab::builder().internal(
+        Server::tls("pool01.contoso.com")
+            .port(0)
+            .address(HERE)
+            .fault(TlsFault::CertificateWrongName),
+    );
     let deployment = Deployment::of("wrong-name", builder).await;
     let checked = deployment.run(&["check", "jeremy@contoso.com", "--json"]).await;
     assert_eq!(checked.code, 1, "{checked:?}");

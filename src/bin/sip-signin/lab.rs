@@ -121,11 +121,12 @@ fn builder(options: &Options, user: &str) -> LabBuilder {
     let (pool, edge) = (format!("pool01.{}", options.domain), format!("sip.{}", options.domain));
     let builder = Lab::builder()
         .domain(options.domain.as_str())
-        .internal(Server::tls(&*pool).port(options.tls_port))
-        .internal(Server::tcp(pool).port(options.tcp_port))
-        .external(Server::tls(edge).port(options.edge_port))
+        .internal(Server::tls(&*pool).address(options.address).port(options.tls_port))
+        .internal(Server::tcp(pool).address(options.address).port(options.tcp_port))
+        .external(Server::tls(edge).address(options.address).port(options.edge_port))
         .account(&*options.user, &*options.password, user)
-        .listening(SocketAddr::new(options.address, options.dns_port));
+        .dns_at(SocketAddr::new(options.address, options.dns_port))
+        .in_place();
     match options.fault {
         Some(fault) => builder.fault(fault),
         None => builder,

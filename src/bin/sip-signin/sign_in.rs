@@ -42,7 +42,7 @@ pub struct Options {
     #[arg(long, value_name = "ACCOUNT")]
     user: Option<Account>,
     /// Which proof to give, and no other (may be given several times, the best first)
-    #[arg(long, value_name = "NAME", value_parser = ["ntlm", "digest"])]
+    #[arg(long, value_name = "NAME", value_parser = MECHANISMS.to_vec())]
     mechanism: Vec<String>,
     /// Ask the server to compress [default: never; length may give secrets away]
     #[arg(long, value_name = "WHEN", value_parser = ["always", "never"])]
@@ -53,6 +53,11 @@ pub struct Options {
     #[command(flatten)]
     search: SearchOptions,
 }
+
+#[cfg(not(all(unix, feature = "kerberos")))]
+const MECHANISMS: [&str; 2] = ["ntlm", "digest"];
+#[cfg(all(unix, feature = "kerberos"))]
+const MECHANISMS: [&str; 3] = ["kerberos", "ntlm", "digest"];
 
 pub fn run(options: &Options, json: bool) -> Outcome {
     let settings = options.search.settings()?;
@@ -155,6 +160,8 @@ fn mechanisms(names: &[String]) -> Mechanisms {
         "digest" => {
             mechanisms.then_digest(DigestAlgorithm::Sha256).then_digest(DigestAlgorithm::Md5)
         }
+        #[cfg(all(unix, feature = "kerberos"))]
+        "kerberos" => mechanisms.then(sip_signin::Kerberos::new()),
         _ => mechanisms.then(Ntlm::new()),
     })
 }

@@ -140,6 +140,7 @@ pub fn of_fault(fault: Fault) -> &'static str {
     match fault {
         Fault::Dns => "dns",
         Fault::Input => "input",
+        Fault::Library => "library",
         Fault::Machine => "machine",
         Fault::Network => "network",
         Fault::Server => "server",
