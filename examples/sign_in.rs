@@ -4,12 +4,13 @@
 //!
 //! Without arguments it starts the lab, a Communicator deployment on loopback. With an address and
 //! `--live` it uses this machine's DNS and trust, and stops at the challenge, for want of a password:
-//! `sign_in jeremy@contoso.com --live`.
+//! `sign_in jeremy@contoso.com --live`. With `--compress` everything after TLS goes in packets.
 
 use std::error::Error;
 
 use sip_signin::auth::{Credentials, Protection};
-use sip_signin::lab::{Lab, LabBuilder, Server};
+use sip_signin::compression::Compression;
+use sip_signin::lab::{Compresses, Lab, LabBuilder, Server};
 use sip_signin::sip::{Answer, Message, Scheme};
 use sip_signin::{
     Challenged, Client, FixedCredentials, Session, SignInFailure, SignedIn, SipAddress,
@@ -19,6 +20,10 @@ use sip_signin::{
 async fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let live = arguments.iter().any(|argument| argument == "--live");
+    let compression = match arguments.iter().any(|argument| argument == "--compress") {
+        true => Compression::Always,
+        false => Compression::Never,
+    };
     let address = arguments.iter().find(|argument| !argument.starts_with("--"));
     let address: SipAddress = address.map_or("jeremy@contoso.com", |a| a.as_str()).parse()?;
 
@@ -29,7 +34,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         live_client()?
     } else {
         println!("A Communicator deployment for {} runs on loopback.\n", address.domain());
-        lab.client().build()
+        lab.client().compression(compression).build()
     };
 
     match client.challenge(&address).await {
@@ -63,8 +68,8 @@ fn deployment(address: &SipAddress) -> LabBuilder {
         (format!("sip.{}", address.domain()), format!("pool01.{}", address.domain()));
     Lab::builder()
         .domain(address.domain().as_str())
-        .internal(Server::tls(director).home([&pool]))
-        .server(Server::tls(&pool))
+        .internal(Server::tls(director).home([&pool]).compresses(Compresses::Yes))
+        .server(Server::tls(&pool).compresses(Compresses::Yes))
         .account(ACCOUNT, PASSWORD, address.to_string())
 }
 

@@ -1,8 +1,13 @@
 //! A connection that carries whole SIP messages.
 
+use std::io;
+use std::sync::Arc;
+
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 
+use crate::compression::{HeaderLayout, Level, Negotiation, PacketError};
+use crate::packed::Packed;
 use crate::sip::{FramingError, Message, MessageReader};
 use crate::text::WireText;
 use crate::transport::{Connection, ConnectionFacts};
@@ -21,6 +26,19 @@ impl Channel {
     /// Speaks SIP over `connection`.
     pub fn new(connection: Box<dyn Connection>) -> Self {
         Self { connection, inbox: Inbox::default() }
+    }
+
+    /// The same, with everything from here on in packets, both ways.
+    pub(crate) fn compressed(self, level: Level, layout: Arc<dyn HeaderLayout>) -> Self {
+        let packed = Packed::new(self.connection, level, layout, self.inbox.unread);
+        Self::new(Box::new(packed))
+    }
+
+    /// The same, after compression was asked for in vain. If the server agrees to it after all, too
+    /// late, nothing that it sends then can be understood.
+    pub(crate) fn uncompressed(mut self, asked: Negotiation) -> Self {
+        self.inbox.asked = Some(asked);
+        self
     }
 
     /// What is known about the connection.
@@ -74,6 +92,8 @@ impl ReadEnd {
 struct Inbox {
     reader: MessageReader,
     unread: BytesMut,
+    /// The question for compression that was not answered with yes.
+    asked: Option<Negotiation>,
 }
 
 impl Inbox {
@@ -90,6 +110,9 @@ impl Inbox {
             let taken = self.unread.len().saturating_sub(input.len());
             self.unread.advance(taken);
             if let Some(message) = message {
+                if self.asked.as_ref().is_some_and(|asked| asked.is_late_yes(&message)) {
+                    return Err(ChannelError::LateCompression);
+                }
                 // A connection that lives for days may carry more keep-alives than are counted.
                 self.reader.take_keep_alives();
                 return Ok(message);
@@ -109,18 +132,28 @@ pub enum ChannelError {
     /// The server closed the connection.
     #[error("closed by the server")]
     Closed,
+    /// The server sent a packet that cannot be, or whose flags contradict each other.
+    #[error("corrupt packet: {0}")]
+    Corrupt(PacketError),
     /// What the server sent is no SIP, or more than is read.
     #[error("garbage: {0}")]
     Garbage(#[from] FramingError),
+    /// The server agreed to compression when we no longer waited for its answer: from there on it
+    /// sends packets, and we do not.
+    #[error("the server agreed to compression too late")]
+    LateCompression,
     /// The connection broke.
     #[error("connection lost: {0}")]
     Lost(WireText),
 }
 
-impl From<std::io::Error> for ChannelError {
-    fn from(error: std::io::Error) -> Self {
+impl From<io::Error> for ChannelError {
+    fn from(error: io::Error) -> Self {
+        if let Some(&error) = error.get_ref().and_then(|inner| inner.downcast_ref()) {
+            return Self::Corrupt(error);
+        }
         match error.kind() {
-            std::io::ErrorKind::UnexpectedEof => Self::Closed,
+            io::ErrorKind::UnexpectedEof => Self::Closed,
             _ => Self::Lost(WireText::new(error.to_string())),
         }
     }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::address::SipAddress;
 use crate::clock::now;
+use crate::compression::{Compression, HeaderLayout, Level, Negotiation, SixBytes};
 use crate::credentials::CredentialSource;
 use crate::discovery::{Connected, DiscoveryPlan, Endpoint, Protocol, Search, Seed};
 use crate::failure::{SignInFailure, SignInFailureKind};
@@ -24,6 +25,8 @@ use crate::transport::{Connection, Transport};
 mod journey;
 
 mod knock;
+
+mod negotiate;
 
 mod walk;
 
@@ -59,6 +62,10 @@ struct Settings {
     epid: Option<Epid>,
     user_agent: String,
     rules: Rules,
+    compression: Compression,
+    compression_level: Level,
+    packet_header: Arc<dyn HeaderLayout>,
+    negotiate_within: Duration,
 }
 
 /// The settings of a [`Client`].
@@ -96,6 +103,10 @@ impl Client {
                 epid: None,
                 user_agent: concat!("sip-signin/", env!("CARGO_PKG_VERSION")).into(),
                 rules: Rules::default(),
+                compression: Compression::default(),
+                compression_level: Level::default(),
+                packet_header: Arc::new(SixBytes),
+                negotiate_within: Negotiation::ANSWER_WITHIN,
             },
         }
     }
@@ -122,7 +133,10 @@ impl Client {
                         return Err(failure(kind, &walk.plan));
                     }
                 };
-            match self.knock(walk.plan.trace(), &endpoint, peer, connection).await {
+            let mut said = None;
+            let knock = self.knock(walk.plan.trace(), &endpoint, peer, connection, &mut said).await;
+            said.into_iter().for_each(|said| walk.plan.note(said, now()));
+            match knock {
                 Ok(challenged) => return Ok(challenged),
                 Err(Knock::Next(why, refusal)) => {
                     walk.plan.handle(token.useless(why), now());
@@ -295,6 +309,35 @@ impl ClientBuilder {
     /// asked for: by default it does (`DisableNTCredentials` forbids it).
     pub fn current_user(mut self, current: bool) -> Self {
         self.settings.rules.current_user = current;
+        self
+    }
+
+    /// Whether to ask servers to compress, on TLS connections: [`Compression::Never`] by default, for
+    /// what it may give away ([`compression`](crate::compression)).
+    ///
+    /// A server that declines, or says nothing, goes on uncompressed; one that closes or talks
+    /// nonsense is left for the next. **That it works with an original server is unproven.**
+    pub fn compression(mut self, compression: Compression) -> Self {
+        self.settings.compression = compression;
+        self
+    }
+
+    /// How much work to put into compression; [`Level::Fast`] by default.
+    pub fn compression_level(mut self, level: Level) -> Self {
+        self.settings.compression_level = level;
+        self
+    }
+
+    /// How the header of a compressed packet is laid out; [`SixBytes`] by default.
+    pub fn packet_header(mut self, layout: impl HeaderLayout + 'static) -> Self {
+        self.settings.packet_header = Arc::new(layout);
+        self
+    }
+
+    /// How long a server may take to answer whether it compresses; [`Negotiation::ANSWER_WITHIN`] by
+    /// default.
+    pub fn negotiate_within(mut self, limit: Duration) -> Self {
+        self.settings.negotiate_within = limit;
         self
     }
 

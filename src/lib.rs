@@ -7,7 +7,7 @@
 //! - *Who?* [`SipAddress`]: the only thing the user must tell us.
 //! - *Where?* [`HostNamePolicy`] says whom to trust; [`discovery`] holds the plan, a pure machine
 //!   that says what to look up and whom to connect to, and why.
-//! - *May I come in?* [`sip`]: the first REGISTER, and the challenge that answers it; [`auth`]: the
+//! - *May I come in?* [`compression`], if both sides want it; [`sip`]: the first REGISTER, and the challenge that answers it; [`auth`]: the
 //!   proof that answers the challenge, and the signatures of every message after it; [`sign_in`]: the
 //!   second machine, from an open connection to a registration; [`upkeep`]: the third, which keeps it.
 //! - *By what road?* [`Resolver`], [`Transport`] and [`CredentialSource`] are the doors that a caller
@@ -38,7 +38,7 @@
 //!
 //! | feature | what it brings |
 //! |---|---|
-//! | none | the pure machines: names, policy, [`discovery`], [`sip`], [`auth`], [`sign_in`], [`upkeep`] |
+//! | none | the pure machines: names, policy, [`discovery`], [`sip`], [`compression`], [`auth`], [`sign_in`], [`upkeep`] |
 //! | `driver` | the doors, the [`Client`], the [`Session`] and the [`Supervisor`]: async-trait, tokio's timers |
 //! | `net` (default) | [`net`]: hickory for DNS, rustls for TLS with ring and the platform's verifier |
 //! | `ntlm` (default) | NTLMv2 as [MS-SIPAE] runs it |
@@ -85,6 +85,8 @@ pub mod discovery;
 
 pub mod sip;
 
+pub mod compression;
+
 pub mod auth;
 
 #[cfg(all(unix, feature = "kerberos"))]
@@ -110,6 +112,9 @@ mod credentials;
 
 #[cfg(feature = "driver")]
 mod clock;
+
+#[cfg(feature = "driver")]
+mod packed;
 
 #[cfg(feature = "driver")]
 mod channel;

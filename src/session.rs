@@ -269,6 +269,7 @@ impl SessionReceiver {
                 }
                 Event::Came(Err(error)) => self.shared.upkeep().lose(match error {
                     ChannelError::Garbage(why) => SessionError::Garbage(WireText::printed(&why)),
+                    ChannelError::Corrupt(_) => SessionError::Garbage(WireText::printed(&error)),
                     lost => SessionError::Lost(WireText::printed(&lost)),
                 }),
                 Event::Supplied(credentials) => {

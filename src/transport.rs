@@ -38,6 +38,13 @@ pub trait Transport: Send + Sync {
 pub trait Connection: AsyncRead + AsyncWrite + Send + Sync + Unpin {
     /// What is known about it.
     fn facts(&self) -> &ConnectionFacts;
+
+    /// Whether the link is a slow one, so that it is worth what compression costs:
+    /// [`Compression::SlowLink`](crate::compression::Compression::SlowLink) asks. No, unless whoever
+    /// opened the connection knows better, from the speed of the network adapter for instance.
+    fn is_slow(&self) -> bool {
+        false
+    }
 }
 
 impl fmt::Debug for dyn Connection {

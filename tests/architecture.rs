@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The machines: neither clock nor sockets nor chance nor tasks in them.
-const CORE: [&str; 12] = [
+const CORE: [&str; 13] = [
     "text",
     "random",
     "now",
@@ -16,6 +16,7 @@ const CORE: [&str; 12] = [
     "policy",
     "discovery",
     "sip",
+    "compression",
     "auth",
     "sign_in",
     "upkeep",

@@ -10,9 +10,10 @@ use std::path::{Path, PathBuf};
 
 type Body = fn(&[u8]);
 
-const TARGETS: [(&str, Body); 4] = [
+const TARGETS: [(&str, Body); 5] = [
     ("address", fuzz_bodies::address),
     ("challenge", fuzz_bodies::challenge),
+    ("mppc", fuzz_bodies::mppc),
     ("name_rule", fuzz_bodies::name_rule),
     ("register_answer", fuzz_bodies::register_answer),
 ];

@@ -151,16 +151,22 @@ impl Client {
             };
             let Connected { connection, endpoint, address: peer, token } = connected;
             luggage.redirects.visit(&endpoint);
-            let channel = Channel::new(connection);
-            let kind =
-                match self.converse(&endpoint, peer, channel, walk.plan.trace(), luggage).await {
-                    Ok(Reached::In(signed_in)) => break Ok(Reached::In(signed_in)),
-                    Ok(elsewhere) => {
-                        walk.plan.handle(token.final_answer(elsewhere.to_string()), now());
-                        break Ok(elsewhere);
-                    }
-                    Err(kind) => kind,
-                };
+            let opened = self.channel(luggage.address, &endpoint, connection).await;
+            let conversed = match opened {
+                Ok((channel, said)) => {
+                    said.into_iter().for_each(|said| walk.plan.note(said, now()));
+                    self.converse(&endpoint, peer, channel, walk.plan.trace(), luggage).await
+                }
+                Err(kind) => Err(kind),
+            };
+            let kind = match conversed {
+                Ok(Reached::In(signed_in)) => break Ok(Reached::In(signed_in)),
+                Ok(elsewhere) => {
+                    walk.plan.handle(token.final_answer(elsewhere.to_string()), now());
+                    break Ok(elsewhere);
+                }
+                Err(kind) => kind,
+            };
             let why = WireText::printed(&kind);
             if !kind.may_be_mended() {
                 walk.plan.handle(token.final_answer(why), now());

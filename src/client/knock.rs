@@ -20,11 +20,14 @@ impl Client {
         endpoint: &Endpoint,
         peer: SocketAddr,
         connection: Box<dyn Connection>,
+        said: &mut Option<WireText>,
     ) -> Result<Challenged, Knock> {
         let settings = &*self.settings;
         let local = connection.facts().local;
         let register = self.register(trace.address(), endpoint, local)?;
-        let mut channel = Channel::new(connection);
+        let (mut channel, compression) =
+            self.channel(trace.address(), endpoint, connection).await?;
+        *said = compression;
         let exchange =
             timeout(settings.rules.answer_within, exchange(&mut channel, &register)).await;
         let response = exchange.unwrap_or_else(|_| Err(Knock::next("no answer in time")))?;
@@ -98,6 +101,17 @@ impl From<ChannelError> for Knock {
 impl From<Box<SignInFailureKind>> for Knock {
     fn from(kind: Box<SignInFailureKind>) -> Self {
         Self::Final(kind)
+    }
+}
+
+impl From<SignInFailureKind> for Knock {
+    fn from(kind: SignInFailureKind) -> Self {
+        match kind {
+            SignInFailureKind::SignIn(_, error) if error.remedy() == Remedy::AnotherServer => {
+                Self::Next(WireText::printed(&error), None)
+            }
+            kind => Self::Final(Box::new(kind)),
+        }
     }
 }
 

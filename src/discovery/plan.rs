@@ -19,6 +19,7 @@ use super::trace::{Conclusion, Entry, Event, Trace};
 use crate::address::SipAddress;
 use crate::name::SrvName;
 use crate::policy::TrustedHost;
+use crate::text::WireText;
 
 /// The search for one user's server: a pure machine. See the [module](super).
 ///
@@ -136,6 +137,15 @@ impl<C> DiscoveryPlan<C> {
             }
             (State::Searching, What::Connect(result)) => self.hear_connect(at, result, now),
             _ => {}
+        }
+    }
+
+    /// Writes down what the driver made of the adopted connection, such as whether it is compressed.
+    /// It changes nothing, and is ignored where no connection is adopted.
+    pub fn note(&mut self, what: impl Into<WireText>, now: Instant) {
+        self.advance(now);
+        if let State::Idle { .. } = self.state {
+            self.log(Entry::Noted(what.into()));
         }
     }
 

@@ -59,6 +59,8 @@ pub enum Entry {
     AnsweredSrv(SrvName, Result<Answer<SrvAnswer>, LookupFailure>),
     /// What became of a connect.
     ConnectEnded(Endpoint, IpAddr, Result<(), ConnectFailure>),
+    /// What the driver made of the adopted connection.
+    Noted(WireText),
     /// The adopted server turned out useless; another one may do better.
     Useless(WireText),
     /// The adopted server's answer was final, and not a sign-in.
@@ -227,6 +229,7 @@ impl fmt::Display for Entry {
                     Err(failure) => failure.fmt(f),
                 }
             }
+            Self::Noted(what) => write!(f, "< noted    {what}"),
             Self::Useless(why) => write!(f, "< useless  {why}"),
             Self::FinalAnswer(why) => write!(f, "< final    {why}"),
             Self::Concluded(conclusion) => write!(f, "  {conclusion}"),

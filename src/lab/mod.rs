@@ -46,6 +46,8 @@ mod acceptor;
 
 mod registrar;
 
+mod compression;
+
 mod server;
 
 mod dns;
@@ -66,6 +68,7 @@ use tokio::task::JoinSet;
 
 pub use accounts::Offer;
 pub use builder::LabBuilder;
+pub use compression::Compresses;
 pub use dns::Question;
 pub use fault::{DnsFault, Fault, SipFault, TcpFault, TlsFault, UnknownFault};
 pub use registrar::Answer;

@@ -104,11 +104,12 @@ pub(super) struct Registrar {
 
 impl Registrar {
     /// Answers requests until one side ends the connection.
-    pub(super) async fn serve<S>(&self, stream: &mut S, note: &Note) -> io::Result<()>
-    where
-        S: AsyncRead + AsyncWrite + Unpin,
-    {
-        let mut unread = Vec::new();
+    pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        stream: &mut S,
+        mut unread: Vec<u8>,
+        note: &Note,
+    ) -> io::Result<()> {
         let mut session = Session::new(&self.desk).map_err(io::Error::other)?;
         let mut answers = self.answers.iter();
         let mut answer = Answer::challenge();
@@ -242,11 +243,11 @@ const GARBAGE: &[u8] =
     b"\xa5\x5a\x00\xff no reader can take this for an answer, however lenient it may be\r\n\r\n";
 
 /// A request, as far as an answer needs it.
-struct Request {
+pub(super) struct Request {
     start: String,
     headers: Vec<(String, String)>,
     /// All of it, once it has come.
-    bytes: Bytes,
+    pub(super) bytes: Bytes,
 }
 
 impl Request {
@@ -264,7 +265,7 @@ impl Request {
         self.start.starts_with("SIP/")
     }
 
-    fn method(&self) -> &str {
+    pub(super) fn method(&self) -> &str {
         self.start.split(' ').next().unwrap_or_default()
     }
 
@@ -278,7 +279,7 @@ impl Request {
     }
 
     /// The header lines of an answer that come from the request. [RFC 3261 section 8.2.6.2]
-    fn echo(&self, tag: bool, foreign_call_id: bool) -> String {
+    pub(super) fn echo(&self, tag: bool, foreign_call_id: bool) -> String {
         let mut text = String::new();
         for (name, shown) in [
             ("via", "Via"),
@@ -313,7 +314,7 @@ fn long(name: &str) -> String {
 }
 
 /// The next request; `None` when the client has closed. What was read beyond it stays in `unread`.
-async fn read_request<S: AsyncRead + Unpin>(
+pub(super) async fn read_request<S: AsyncRead + Unpin>(
     stream: &mut S,
     unread: &mut Vec<u8>,
     note: &Note,

@@ -19,6 +19,7 @@ use super::acceptor::Desk;
 use super::accounts::{ORDINARY, Offer, Resident};
 use super::authority::Authority;
 use super::binding::LONGEST;
+use super::compression::{Compresses, Negotiated};
 use super::control::Control;
 use super::fault::{Fault, TcpFault, TlsFault};
 use super::registrar::{Answer, Registrar};
@@ -50,6 +51,7 @@ pub struct Server {
     offers: Vec<Offer>,
     home: Vec<String>,
     longest: u64,
+    compresses: Compresses,
     interval: Duration,
 }
 
@@ -76,6 +78,7 @@ impl Server {
             offers: ORDINARY.to_vec(),
             home: Vec::new(),
             longest: LONGEST,
+            compresses: Compresses::default(),
             interval: Duration::from_millis(50),
             host,
         }
@@ -145,6 +148,12 @@ impl Server {
         Self { longest: longest.as_secs(), ..self }
     }
 
+    /// What it does when it is asked to compress; over clear text it is never asked.
+    #[must_use]
+    pub fn compresses(self, compresses: Compresses) -> Self {
+        Self { compresses, ..self }
+    }
+
     /// The time between two bytes of a server with [`SipFault::Slow`](super::SipFault::Slow); 50 ms where it is not said.
     #[must_use]
     pub fn interval(self, interval: Duration) -> Self {
@@ -159,6 +168,7 @@ pub(super) struct Site {
     fault: Option<Fault>,
     tls: Option<Arc<ServerConfig>>,
     registrar: Registrar,
+    compresses: Compresses,
     seen: Log<Seen>,
 }
 
@@ -202,7 +212,14 @@ impl Site {
             interval: server.interval,
             date,
         };
-        Ok(Self { published, fault: server.fault, tls, registrar, seen: seen.clone() })
+        Ok(Self {
+            published,
+            fault: server.fault,
+            tls,
+            registrar,
+            compresses: server.compresses,
+            seen: seen.clone(),
+        })
     }
 
     /// Serves until it is dropped.
@@ -241,12 +258,20 @@ impl Site {
             };
         }
         let Some(tls) = &self.tls else {
-            self.registrar.serve(&mut stream, note).await?;
+            self.registrar.serve(&mut stream, Vec::new(), note).await?;
             return end(stream).await;
         };
         let mut stream = TlsAcceptor::from(Arc::clone(tls)).accept(stream).await?;
         note.handshake(stream.get_ref().1.server_name());
-        self.registrar.serve(&mut stream, note).await?;
+        match self.compresses.negotiate(&mut stream, note).await? {
+            Negotiated::Plain(stream, unread) => {
+                self.registrar.serve(stream, unread, note).await?;
+            }
+            Negotiated::Packed(mut packed) => {
+                self.registrar.serve(&mut *packed, Vec::new(), note).await?;
+            }
+            Negotiated::Over => {}
+        }
         end(stream).await
     }
 }

@@ -97,6 +97,9 @@ impl Drive<'_> {
     }
 
     fn answer(&mut self, reply: &Reply, now: Instant) {
+        if let Reply::Noted(what) = reply {
+            return self.plan.note(what.clone(), now);
+        }
         let (Reply::Srv(question, _) | Reply::Host(question, _) | Reply::Connect(question, _)) =
             reply
         else {

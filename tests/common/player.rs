@@ -176,6 +176,13 @@ impl Player<'_> {
             Reply::Srv(question, _) | Reply::Host(question, _) | Reply::Connect(question, _) => {
                 question
             }
+            Reply::Noted(what) => {
+                if self.token.is_none() {
+                    return Err(self.fail(line.number, &line.text, "no adoption"));
+                }
+                self.plan.note(what.clone(), self.start + self.now);
+                return Ok(());
+            }
             Reply::Useless(_) | Reply::Final(_) => {
                 let token = self.token.take();
                 let token =

@@ -56,6 +56,7 @@ pub enum Reply {
     Connect(String, Result<(), ConnectFailure>),
     Useless(WireText),
     Final(WireText),
+    Noted(WireText),
 }
 
 /// Why a text is no transcript.
@@ -344,6 +345,7 @@ fn read_reply(text: &str) -> Read<Reply> {
             Ok(Reply::Connect(question, read_end(&answer)?))
         }
         "useless" => Ok(Reply::Useless(read_text(rest)?)),
+        "noted" => Ok(Reply::Noted(read_text(rest)?)),
         "final" => Ok(Reply::Final(read_text(rest)?)),
         _ => Err(format!("nobody answers `{word}`")),
     }

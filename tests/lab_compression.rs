@@ -1,0 +1,261 @@
+//! Compression for real: sockets, TLS, packets both ways, signatures inside.
+#![cfg(feature = "ntlm")]
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sip_signin::auth::{Credentials, Protection};
+use sip_signin::compression::{Compression, Level};
+use sip_signin::discovery::{Cause, ConnectFailure, Endpoint, Entry};
+use sip_signin::lab::{Compresses, Lab, LabBuilder, Server};
+use sip_signin::sign_in::SignInError;
+use sip_signin::{
+    ClientBuilder, Connection, ConnectionFacts, FixedCredentials, SignInFailure, SignInFailureKind,
+    SignedIn, Transport,
+};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+const ACCOUNT: &str = r"CONTOSO\jeremy";
+const PASSWORD: &str = "Passw0rd!";
+
+fn deployment(compresses: Compresses) -> LabBuilder {
+    Lab::builder()
+        .domain("contoso.com")
+        .internal(Server::tls("sip.contoso.com").compresses(compresses))
+        .account(ACCOUNT, PASSWORD, "sip:jeremy@contoso.com")
+}
+
+async fn sign_in(client: ClientBuilder) -> Result<SignedIn, SignInFailure> {
+    let source = FixedCredentials::new(Credentials::new(ACCOUNT.parse().unwrap(), PASSWORD));
+    client.build().sign_in(&"sip:jeremy@contoso.com".parse().unwrap(), &source).await
+}
+
+/// What the trace says about compression.
+fn noted(trace: &sip_signin::discovery::Trace) -> Vec<String> {
+    let entries = trace.events().iter().map(|event| &event.entry);
+    let noted = entries.filter_map(|entry| match entry {
+        Entry::Noted(what) => Some(what.to_string()),
+        _ => None,
+    });
+    noted.collect()
+}
+
+/// The same sign-in with compression on and off: the same steps, the same signatures, and on the wire
+/// either packets or text.
+#[tokio::test]
+async fn a_compressed_sign_in_is_the_same_sign_in() {
+    for (compression, level) in [
+        (Compression::Never, Level::Fast),
+        (Compression::Always, Level::Fast),
+        (Compression::Always, Level::Best),
+    ] {
+        let lab = deployment(Compresses::Yes).start().await.unwrap();
+        let client = lab.client().compression(compression).compression_level(level);
+        let signed_in = sign_in(client).await.unwrap();
+        let is_on = compression == Compression::Always;
+        let said: &[&str] = if is_on { &["compression on: LZ77-8K"] } else { &[] };
+        assert_eq!(noted(&signed_in.trace), said);
+        assert_eq!(signed_in.registration.protection, Protection::Verified);
+        let mut session = signed_in.session;
+        session
+            .send(
+                "OPTIONS sip:contoso.com SIP/2.0\r\nVia: SIP/2.0/TLS 192.0.2.7:1;branch=z9hG4bK1\r\n\
+                 From: <sip:jeremy@contoso.com>;tag=1\r\nTo: <sip:contoso.com>\r\n\
+                 Call-ID: 1\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
+                    .into(),
+            )
+            .await
+            .unwrap();
+        let received = session.receive().await.unwrap().unwrap();
+        assert_eq!(received.protection, Protection::Verified);
+        session.sign_out().await.unwrap();
+        // What the lab saw inside TLS and outside packets is the same; it is long in clear, short in
+        // packets.
+        let seen = &lab.seen()[0];
+        let text = String::from_utf8_lossy(&seen.sip);
+        assert_eq!(text.matches("NEGOTIATE sip:").count(), usize::from(is_on));
+        assert!(text.matches("REGISTER sip:").count() >= 3);
+        if is_on {
+            assert!(seen.wire.len() < seen.sip.len(), "{} {}", seen.wire.len(), seen.sip.len());
+        } else {
+            assert!(seen.wire.len() > seen.sip.len());
+        }
+    }
+}
+
+/// The table of answers, for real. [ruling A7]
+#[tokio::test]
+async fn every_answer_leads_where_the_table_says() {
+    let is_in = |compresses, expected: &'static str| async move {
+        let lab = deployment(compresses).start().await.unwrap();
+        let client = lab.client().compression(Compression::Always);
+        let signed_in = sign_in(client.negotiate_within(Duration::from_millis(200))).await;
+        let signed_in = signed_in.unwrap_or_else(|failure| panic!("{compresses:?}: {failure}"));
+        assert_eq!(noted(&signed_in.trace), [expected], "{compresses:?}");
+        assert_eq!(signed_in.registration.protection, Protection::Verified);
+    };
+    is_in(Compresses::Yes, "compression on: LZ77-8K").await;
+    is_in(Compresses::No, "compression off: declined with 405 Method Not Allowed").await;
+    is_in(Compresses::Other, "compression off: answered with None").await;
+    is_in(Compresses::Silent, "compression off: not answered in time").await;
+
+    let is_lost = |compresses, expected: &'static str| async move {
+        let lab = deployment(compresses).start().await.unwrap();
+        let client = lab.client().compression(Compression::Always);
+        let failure =
+            sign_in(client.negotiate_within(Duration::from_millis(200))).await.unwrap_err();
+        let why = match failure.kind() {
+            SignInFailureKind::SignIn(_, SignInError::Lost(why)) => why.to_string(),
+            SignInFailureKind::NoServer { cause: Cause::Answer(_, why), .. } => why.to_string(),
+            other => panic!("{compresses:?}: {other:?}"),
+        };
+        assert!(why.contains(expected), "{compresses:?}: {why}");
+    };
+    is_lost(Compresses::Close, "closed by the server").await;
+    is_lost(Compresses::Garbage, "garbage").await;
+    is_lost(Compresses::Late(Duration::from_millis(400)), "agreed to compression too late").await;
+    is_lost(Compresses::Corrupt, "corrupt packet: it refers to data that was never sent").await;
+    is_lost(Compresses::FlushedAndCompressed, "corrupt packet: its flags say flushed and").await;
+}
+
+/// Opens connections that say how fast they are, and flips one bit of what comes over them.
+struct Wire<T> {
+    inner: T,
+    slow: bool,
+    flip: Option<usize>,
+    /// How many bytes came over all connections.
+    came: Arc<Mutex<usize>>,
+}
+
+struct Wired {
+    connection: Box<dyn Connection>,
+    slow: bool,
+    flip: Option<usize>,
+    at: usize,
+    came: Arc<Mutex<usize>>,
+}
+
+#[async_trait]
+impl<T: Transport> Transport for Wire<T> {
+    async fn connect(
+        &self,
+        endpoint: &Endpoint,
+        address: SocketAddr,
+    ) -> Result<Box<dyn Connection>, ConnectFailure> {
+        let connection = self.inner.connect(endpoint, address).await?;
+        let came = Arc::clone(&self.came);
+        Ok(Box::new(Wired { connection, slow: self.slow, flip: self.flip, at: 0, came }))
+    }
+}
+
+impl Connection for Wired {
+    fn facts(&self) -> &ConnectionFacts {
+        self.connection.facts()
+    }
+
+    fn is_slow(&self) -> bool {
+        self.slow
+    }
+}
+
+impl AsyncRead for Wired {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.connection).poll_read(cx, buffer);
+        let came = &mut buffer.filled_mut()[before..];
+        let flip =
+            self.flip.and_then(|bit| Some((bit / 8).checked_sub(self.at)?).zip(Some(bit % 8)));
+        if let Some((at, bit)) = flip
+            && let Some(byte) = came.get_mut(at)
+        {
+            *byte ^= 1 << bit;
+        }
+        let count = came.len();
+        self.at += count;
+        *self.came.lock().unwrap() += count;
+        read
+    }
+}
+
+impl AsyncWrite for Wired {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.connection).poll_write(cx, data)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.connection).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.connection).poll_shutdown(cx)
+    }
+}
+
+fn wired(lab: &Lab, slow: bool, flip: Option<usize>) -> (ClientBuilder, Arc<Mutex<usize>>) {
+    let came = Arc::new(Mutex::new(0));
+    let wire = Wire { inner: lab.tls(), slow, flip, came: Arc::clone(&came) };
+    (sip_signin::Client::builder(lab.resolver(), wire), came)
+}
+
+#[tokio::test]
+async fn only_a_slow_link_is_compressed_where_slow_links_are() {
+    for (slow, said) in [(false, &[][..]), (true, &["compression on: LZ77-8K"][..])] {
+        let lab = deployment(Compresses::Yes).start().await.unwrap();
+        let client = wired(&lab, slow, None).0.compression(Compression::SlowLink);
+        assert_eq!(noted(&sign_in(client).await.unwrap().trace), said);
+    }
+}
+
+/// Clear text is never compressed: the server is not even asked.
+#[tokio::test]
+async fn over_clear_text_nobody_is_asked() {
+    use sip_signin::discovery::{ClearText, Search};
+    let lab = Lab::builder()
+        .domain("contoso.com")
+        .internal(Server::tcp("sip.contoso.com").compresses(Compresses::Yes))
+        .account(ACCOUNT, PASSWORD, "sip:jeremy@contoso.com");
+    let lab = lab.start().await.unwrap();
+    let search = Search::builder().clear_text(ClearText::Allow).build().unwrap();
+    let client = lab.client().search(search).compression(Compression::Always);
+    let signed_in = sign_in(client).await.unwrap();
+    assert_eq!(noted(&signed_in.trace), [""; 0]);
+    assert!(!String::from_utf8_lossy(&lab.seen()[0].sip).contains("NEGOTIATE"));
+}
+
+/// One bit of what the server sends, flipped inside TLS, all over the stream: the sign-in fails, or
+/// what it believes is what the server meant.
+#[tokio::test]
+async fn a_flipped_bit_never_makes_a_wrong_registration() {
+    let lab = deployment(Compresses::Yes).start().await.unwrap();
+    let (client, came) = wired(&lab, false, None);
+    let good = sign_in(client.compression(Compression::Always)).await.unwrap();
+    let bits = *came.lock().unwrap() * 8;
+    let (mut failed, mut believed) = (0, 0);
+    for bit in (0..bits).step_by(bits / 97) {
+        let client = wired(&lab, false, Some(bit)).0.compression(Compression::Always);
+        let client = client.answer_within(Duration::from_millis(150));
+        match sign_in(client.negotiate_within(Duration::from_millis(150))).await {
+            Err(_) => failed += 1,
+            Ok(signed_in) => {
+                believed += 1;
+                let registration = signed_in.registration;
+                assert_eq!(registration.protection, Protection::Verified, "bit {bit}");
+                assert_eq!(registration.expires, good.registration.expires, "bit {bit}");
+            }
+        }
+    }
+    println!("{failed} failed, {believed} believed");
+    assert!(failed > 50, "{failed} failed, {believed} believed");
+}
