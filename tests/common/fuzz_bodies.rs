@@ -98,53 +98,6 @@ pub fn register_answer(data: &[u8]) {
     }
 }
 
-/// Whatever comes as packets is refused or bounded, however it is cut; and whatever is written is read.
-///
-/// The first byte says where to cut, and at which level to write.
-pub fn mppc(data: &[u8]) {
-    let Some((&cut, stream)) = data.split_first() else { return };
-    let (front, back) = stream.split_at(usize::from(cut).min(stream.len()));
-    let whole = unpack(&[stream]);
-    assert_eq!(unpack(&[front, back]), whole);
-
-    let mut decompressor = Decompressor::new();
-    for at_front in [true, false] {
-        if let Ok(data) = decompressor.decompress(Form::Compressed { at_front }, stream, 4096) {
-            assert!(data.len() <= 4096);
-        }
-    }
-
-    let level = if cut.is_multiple_of(2) { Level::Fast } else { Level::Best };
-    let mut writer = PacketWriter::new(level, Arc::new(SixBytes));
-    let mut packets = Vec::new();
-    for data in [front, back, stream] {
-        let before = packets.len();
-        writer.write(data, &mut packets).unwrap();
-        let most = data.len() + 6 * data.len().div_ceil(Compressor::PACKET_LIMIT);
-        assert!(packets.len() - before <= most, "no packet is longer than its data");
-    }
-    let sent = [front, back, stream].concat();
-    assert_eq!(unpack(&[&packets]), (sent, None));
-}
-
-fn unpack(parts: &[&[u8]]) -> (Vec<u8>, Option<PacketError>) {
-    let (mut reader, mut heard) = (PacketReader::new(Arc::new(SixBytes)), Vec::new());
-    for part in parts {
-        let mut input = *part;
-        loop {
-            match reader.read(&mut input) {
-                Ok(Some(data)) => {
-                    assert!(data.len() <= Decompressor::PACKET_LIMIT);
-                    heard.extend_from_slice(data);
-                }
-                Ok(None) => break,
-                Err(error) => return (heard, Some(error)),
-            }
-        }
-    }
-    (heard, None)
-}
-
 /// A server's challenges, one on each line: whatever they say, the sign-in ends, asks nobody twice
 /// without a rejection, sends only messages that can be read and in which the password is not, and
 /// what it tells can be shown.
@@ -224,4 +177,51 @@ impl Random for Sevens {
         bytes.fill(7);
         Ok(())
     }
+}
+
+/// Whatever comes as packets is refused or bounded, however it is cut; and whatever is written is read.
+///
+/// The first byte says where to cut, and at which level to write.
+pub fn mppc(data: &[u8]) {
+    let Some((&cut, stream)) = data.split_first() else { return };
+    let (front, back) = stream.split_at(usize::from(cut).min(stream.len()));
+    let whole = unpack(&[stream]);
+    assert_eq!(unpack(&[front, back]), whole);
+
+    let mut decompressor = Decompressor::new();
+    for at_front in [true, false] {
+        if let Ok(data) = decompressor.decompress(Form::Compressed { at_front }, stream, 4096) {
+            assert!(data.len() <= 4096);
+        }
+    }
+
+    let level = if cut.is_multiple_of(2) { Level::Fast } else { Level::Best };
+    let mut writer = PacketWriter::new(level, Arc::new(SixBytes));
+    let mut packets = Vec::new();
+    for data in [front, back, stream] {
+        let before = packets.len();
+        writer.write(data, &mut packets).unwrap();
+        let most = data.len() + 6 * data.len().div_ceil(Compressor::PACKET_LIMIT);
+        assert!(packets.len() - before <= most, "no packet is longer than its data");
+    }
+    let sent = [front, back, stream].concat();
+    assert_eq!(unpack(&[&packets]), (sent, None));
+}
+
+fn unpack(parts: &[&[u8]]) -> (Vec<u8>, Option<PacketError>) {
+    let (mut reader, mut heard) = (PacketReader::new(Arc::new(SixBytes)), Vec::new());
+    for part in parts {
+        let mut input = *part;
+        loop {
+            match reader.read(&mut input) {
+                Ok(Some(data)) => {
+                    assert!(data.len() <= Decompressor::PACKET_LIMIT);
+                    heard.extend_from_slice(data);
+                }
+                Ok(None) => break,
+                Err(error) => return (heard, Some(error)),
+            }
+        }
+    }
+    (heard, None)
 }
