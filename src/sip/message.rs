@@ -154,6 +154,14 @@ impl Headers {
             .map(|field| self.header(field).text())
     }
 
+    /// The same in the memory of the message; a fold needs some of its own.
+    pub(super) fn shared(&self, name: &str) -> impl Iterator<Item = Bytes> {
+        self.all(name).map(|value| match value {
+            Cow::Borrowed(value) => self.bytes.slice_ref(value.as_bytes()),
+            Cow::Owned(value) => value.into(),
+        })
+    }
+
     /// The value of the field of this name when there is exactly one.
     ///
     /// Of two Call-IDs neither is the message's (RFC 4475 section 3.3.8).

@@ -62,7 +62,8 @@ pub(crate) fn find_outside(text: &str, wanted: u8, brackets: bool) -> Option<usi
 
 /// A `name=value` or a `name` alone, the value still as it came.
 pub(crate) fn parameter(piece: &str) -> (&str, Option<&str>) {
-    match piece.split_once('=') {
+    let equals = piece.bytes().position(|byte| byte == b'=');
+    match equals.and_then(|at| Some((piece.get(..at)?, piece.get(at.checked_add(1)?..)?))) {
         Some((name, value)) => (trim(name), Some(trim(value))),
         None => (trim(piece), None),
     }
@@ -84,13 +85,12 @@ pub(crate) fn unquote(text: &str) -> Option<Cow<'_, str>> {
     let Some(rest) = text.strip_prefix('"') else {
         return Some(Cow::Borrowed(text));
     };
-    let end = quoted_length(rest)?;
-    let inside = rest.get(..end)?;
-    if end.checked_add(1) != Some(rest.len()) {
-        return None;
-    }
-    if !inside.contains('\\') {
+    let inside = rest.strip_suffix('"')?;
+    if inside.bytes().all(|byte| byte != b'"' && byte != b'\\') {
         return Some(Cow::Borrowed(inside));
+    }
+    if quoted_length(rest) != Some(inside.len()) {
+        return None;
     }
     let mut escaped = false;
     let kept = inside.chars().filter(|&c| {
@@ -126,7 +126,11 @@ pub(crate) fn seconds(text: &str) -> Option<u32> {
 
 /// `text` without linear white space around it, folds included.
 pub(crate) fn trim(text: &str) -> &str {
-    text.trim_matches([' ', '\t', '\r', '\n'])
+    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
+    let before = text.bytes().take_while(|byte| is_space(byte)).count();
+    let rest = text.get(before..).unwrap_or_default();
+    let after = rest.bytes().rev().take_while(|byte| is_space(byte)).count();
+    rest.get(..rest.len().saturating_sub(after)).unwrap_or_default()
 }
 
 #[cfg(test)]
