@@ -304,7 +304,8 @@ pub(super) fn content_length(fields: &[Field], bytes: &[u8]) -> Result<usize, Fr
     let mut length = None;
     for field in fields {
         let is_called = |name: &[u8]| {
-            field.name.len() == name.len() && field.name.of(bytes).eq_ignore_ascii_case(name)
+            let found = field.name.of(bytes);
+            found == name || found.eq_ignore_ascii_case(name)
         };
         if !is_called(b"l") && !is_called(b"Content-Length") {
             continue;

@@ -192,8 +192,14 @@ impl Headers {
 
     /// Which request it is or answers (RFC 3261 section 20.16); `None` unless there is one, and it
     /// is a number below 2^31 and a method.
-    pub fn cseq(&self) -> Option<CSeq> {
-        CSeq::parse(&self.only("CSeq")?)
+    pub fn cseq(&self) -> Option<CSeq<'_>> {
+        match self.only("CSeq")? {
+            Cow::Borrowed(value) => CSeq::parse(value),
+            Cow::Owned(value) => {
+                let CSeq { number, method } = CSeq::parse(&value)?;
+                Some(CSeq { number, method: Cow::Owned(method.into_owned()) })
+            }
+        }
     }
 
     /// How many seconds a binding lasts (RFC 3261 section 20.19).
@@ -283,24 +289,24 @@ impl fmt::Debug for Header<'_> {
 /// assert_eq!(CSeq::parse("2147483648 INVITE"), None);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CSeq {
+pub struct CSeq<'a> {
     /// Below 2^31 (RFC 3261 section 8.1.1.5).
     pub number: u32,
     /// The method, whose case counts.
-    pub method: Box<str>,
+    pub method: Cow<'a, str>,
 }
 
-impl CSeq {
+impl<'a> CSeq<'a> {
     /// The largest number.
     pub const LIMIT: u32 = (1 << 31) - 1;
 
     /// Reads a header value; `None` when it is not a number and a method.
-    pub fn parse(value: &str) -> Option<Self> {
+    pub fn parse(value: &'a str) -> Option<Self> {
         let (number, method) = trim(value).split_once([' ', '\t'])?;
         let digits = number.bytes().all(|b| b.is_ascii_digit());
         let number = number.parse().ok().filter(|&n| digits && n <= Self::LIMIT)?;
         let method = trim(method);
-        is_token(method).then(|| Self { number, method: method.into() })
+        is_token(method).then_some(Self { number, method: Cow::Borrowed(method) })
     }
 }
 
