@@ -279,6 +279,22 @@ fn r14_the_64th_target_is_used_and_the_65th_left_out() {
     }
 }
 
+/// The limit may fall inside an answer; what is better there is used.
+#[test]
+fn r14_the_limit_of_targets_may_fall_inside_an_answer() {
+    let target = |n: u16| SrvRecord::new(n, 0, 1000 + n, "a.contoso.com");
+    let mut world = World::default();
+    world.give_records(TLS_INTERNAL, (0..20).map(target).collect());
+    world.give_records(TLS_EXTERNAL, (20..52).map(target).collect());
+    world.give_records("_sipinternal._tcp", (52..84).map(target).collect());
+    world.give_address("a.contoso.com", "192.0.2.1");
+    let clear_text = sip_signin::discovery::ClearText::Allow;
+    let settings = Settings { clear_text, ..Settings::default() };
+    let run = world.run(&settings.at(Pace::ONE_AT_A_TIME).search(), Seed(0));
+    let ports: Vec<u16> = run.dials().iter().map(|(lead, _)| lead.port).collect();
+    assert_eq!(ports, (1000..1064).collect::<Vec<_>>(), "{run}");
+}
+
 #[test]
 fn r14_a_search_takes_512_steps() {
     assert_eq!(STEP_LIMIT, 512);

@@ -7,7 +7,7 @@ use sip_signin::discovery::{CONNECT_LIMIT, ConnectFailure, Family, Pace, Protoco
 
 use crate::runner::law;
 use crate::scene::{Scene, records, with};
-use crate::walk::Deed;
+use crate::walk::{Deed, Wire};
 use crate::world::Lead;
 use crate::zones::{Kind, Settings, any_searches, worlds};
 
@@ -55,6 +55,35 @@ fn p1_families_take_turns_ipv6_first_100_ms_apart() {
     scene.establish(A);
     assert!(scene.dialling().is_empty());
     assert_eq!(scene.adopted().as_deref(), Some(A));
+}
+
+/// Of the addresses of one host the first to finish wins, whichever was dialled first.
+#[test]
+fn p1_the_second_connection_of_a_host_is_dropped() {
+    let mut scene = Scene::new(&Settings::default());
+    let both = records(&[(0, 0, 5061, "a.contoso.com"), (1, 0, 5061, "b.contoso.com")]);
+    let addresses = [
+        ("a.contoso.com", "192.0.2.1"),
+        ("b.contoso.com", "2001:db8::2"),
+        ("b.contoso.com", "192.0.2.2"),
+    ];
+    scene.answer(with(both, &addresses));
+    scene.absent();
+    scene.pass(100);
+    scene.pass(200);
+    let waiting = ["192.0.2.1", "2001:db8::2", "192.0.2.2"];
+    assert_eq!(
+        scene.dialling(),
+        [A, B, B].iter().zip(waiting).map(|(l, ip)| format!("{l} {ip}")).collect::<Vec<_>>()
+    );
+    let (first, second) = (scene.take(B), scene.take(B));
+    for step in [second, first] {
+        let wire = Wire::new(&scene.wires);
+        scene.hand_in(step.established(wire));
+        assert_eq!((scene.wires.get(), scene.adopted()), (1, None));
+    }
+    scene.pass(300);
+    assert_eq!(scene.connected.map(|c| c.address.ip().to_string()).as_deref(), Some("192.0.2.2"));
 }
 
 #[test]
