@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use sip_signin::discovery::{CONNECT_LIMIT, ConnectFailure, Family, Pace, Protocol, Seed};
+use sip_signin::discovery::{Answer, CONNECT_LIMIT, ConnectFailure, Family, Pace, Protocol, Seed};
 
 use crate::runner::law;
 use crate::scene::{Scene, records, with};
@@ -84,6 +84,21 @@ fn p1_the_second_connection_of_a_host_is_dropped() {
     }
     scene.pass(300);
     assert_eq!(scene.connected.map(|c| c.address.ip().to_string()).as_deref(), Some("192.0.2.2"));
+}
+
+/// Addresses that came with an SRV answer count for the rank that it gives, and for no other.
+#[test]
+fn p1_a_better_answer_brings_addresses_of_its_own() {
+    let mut scene = Scene::new(&Settings::default().at(Pace::ONE_AT_A_TIME));
+    let better = scene.srv.pop_front().expect("the internal question");
+    let one = || records(&[(0, 0, 5061, "a.contoso.com")]);
+    scene.answer(with(one(), &[("a.contoso.com", "192.0.2.1")]));
+    let answer = with(one(), &[("a.contoso.com", "192.0.2.2")]);
+    scene.hand_in(better.answer(Ok(Answer::Found(answer))));
+    assert_eq!(scene.dialling(), [format!("{A} 192.0.2.2")]);
+    scene.fail(A, ConnectFailure::Refused);
+    assert!(scene.dialling().is_empty());
+    assert_eq!(scene.asking(), ["aaaa a.contoso.com", "a a.contoso.com"]);
 }
 
 #[test]
