@@ -1,5 +1,6 @@
 //! Shows what happens when the pool of 100,000 users fails: how many come back in each second, and
-//! to which server. The plan of each user really runs, in virtual time; there is no network. `cargo run --release --example failover -- 5000` takes another number of users.
+//! to which server. The plan and the back-off of each user really run, in virtual time; there is no network.
+//! `cargo run --release --example failover -- 5000` takes another number of users.
 
 #![expect(clippy::disallowed_methods, reason = "an example is a caller: the clock is its own")]
 

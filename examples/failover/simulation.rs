@@ -9,7 +9,8 @@ use sip_signin::discovery::{
     Absence, Answer, ConnectFailure, DiscoveryPlan, Search, Seed, SrvAnswer, SrvRecord, SrvTarget,
     Step,
 };
-use sip_signin::{HostName, SipAddress};
+use sip_signin::sign_in::Retry;
+use sip_signin::{BackOff, HostName, SipAddress};
 
 /// The pool that fails; DNS still names it first.
 pub const FAILED: &str = "pool01.contoso.com";
@@ -17,7 +18,7 @@ pub const FAILED: &str = "pool01.contoso.com";
 pub const LEFT: [(&str, u16); 3] =
     [("backup1.contoso.com", 50), ("backup2.contoso.com", 30), ("backup3.contoso.com", 20)];
 /// Over how long the first attempts spread: the base time of RFC 5626 section 4.5.
-pub const SPREAD: Duration = Duration::from_secs(30);
+pub const SPREAD: Duration = BackOff::BASE;
 /// There and back, for each question and each connect.
 pub const ROUND_TRIP: Duration = Duration::from_millis(50);
 
@@ -41,7 +42,8 @@ impl Failover {
         let mut story = Self::default();
         for user in 0..users {
             let seed = Seed(user);
-            let back = origin + first_wait(seed);
+            let lost = BackOff::new(seed).lost(BackOff::SETTLED_AFTER, Retry::Later, None);
+            let back = origin + lost.expect("waiting mends it");
             let (server, at) = reconnect(&address, &search, &dns, seed, back);
             *story.reached.entry(server).or_default() += 1;
             let after = at - origin;
@@ -119,14 +121,4 @@ fn reconnect(
         };
         under_way.push_back((now + ROUND_TRIP, outcome));
     }
-}
-
-/// How long a client waits that lost a session which had lived: a uniform draw from the base time.
-fn first_wait(Seed(seed): Seed) -> Duration {
-    // SplitMix64 (Steele, Lea, Flood 2014).
-    let mut z = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^= z >> 31;
-    SPREAD.mul_f64((z >> 11) as f64 / (1u64 << 53) as f64)
 }
