@@ -192,6 +192,13 @@ impl SignIn {
         }
     }
 
+    /// Whether `message`, which is not to us, is signed with the association that is being made; `None`
+    /// if it is not, or while there are no keys.
+    pub(crate) fn verify(&mut self, message: &Message, now: Now) -> Option<Protection> {
+        let (_, _, proof) = self.proof.as_mut().filter(|(_, _, proof)| proof.is_complete())?;
+        proof.verify(message, now, &*self.random).ok()
+    }
+
     /// Everything that goes on with the session, once it is signed in.
     pub(crate) fn welcomed(self) -> Option<Welcome> {
         let Self { register, server, rules, cache, random, proof, next, .. } = self;

@@ -24,6 +24,7 @@ impl Upkeep {
             }
             Some(Errand::Renewal { sign_in, .. }) => {
                 self.register = sign_in.register().clone();
+                self.cache = sign_in.cache().clone();
                 None
             }
             Some(Errand::Again { rounds }) => return self.tell(rounds.saturating_add(1), now),
@@ -72,8 +73,8 @@ impl Upkeep {
     ) -> ControlFlow<Step, Option<Instant>> {
         let step = match sign_in.poll_step(now) {
             sign_in::Step::AskCredentials(_) if asked && now >= self.expires_at => {
-                self.lose(SessionError::Renewal(SignInError::CredentialsNeeded));
-                return Continue(None);
+                return self
+                    .not_renewed(&sign_in, SessionError::Renewal(SignInError::CredentialsNeeded));
             }
             sign_in::Step::AskCredentials(_) if asked => Continue(None),
             sign_in::Step::AskCredentials(mut request) => {
@@ -90,16 +91,24 @@ impl Upkeep {
                 return Continue(None);
             }
             sign_in::Step::Redirected { contacts, .. } => {
-                self.lose(SessionError::Redirected(contacts));
-                return Continue(None);
+                return self.not_renewed(&sign_in, SessionError::Redirected(contacts));
             }
             sign_in::Step::Failed(error) => {
-                self.lose(SessionError::Renewal(error));
-                return Continue(None);
+                return self.not_renewed(&sign_in, SessionError::Renewal(error));
             }
         };
         self.errand = Some(Errand::Renewal { sign_in, asked });
         step
+    }
+
+    fn not_renewed(
+        &mut self,
+        sign_in: &SignIn,
+        error: SessionError,
+    ) -> ControlFlow<Step, Option<Instant>> {
+        self.cache = sign_in.cache().clone();
+        self.lose(error);
+        Continue(None)
     }
 
     /// Begins a new association, as at the first sign-in: with a REGISTER that proves nothing.
