@@ -581,6 +581,35 @@ fn what_a_mechanism_ran_into_is_told_with_its_cause() {
     let step = talk.hear("401 Unauthorized", &[KERBEROS]);
     let SignInError::NoCommonScheme { attempts, .. } = failed(step) else { panic!() };
     assert_eq!(attempts[0].to_string(), "Kerberos: there is no ticket: none in the cache");
+    assert_eq!(attempts[0].kind, Some(MechanismErrorKind::NoTicket));
+}
+
+/// A challenge that no password answers, and why.
+#[test]
+fn nobody_is_asked_for_a_password_that_cannot_be_used() {
+    for (challenge, why) in [
+        (DIGEST.replace(", qop=\"auth\"", ""), "Digest: the server sent no qop"),
+        (
+            DIGEST.replace("\"auth\"", "\"auth-int\""),
+            "Digest: the protection auth-int is not spoken here",
+        ),
+        (DIGEST.replace("nonce", "once"), "Digest: the server sent no nonce"),
+        (DIGEST.replace("realm", "real"), "Digest: the server sent no realm"),
+        (NTLM.replace("realm", "real"), "NTLM: the server sent no realm"),
+        (NTLM.replace("targetname", "target"), "NTLM: the server sent no targetname"),
+        (
+            NTLM.replace("version=4", "version=5"),
+            "NTLM: the server speaks version 5 of the protocol",
+        ),
+    ] {
+        let mut talk = Talk::new(Rules::default());
+        let error = failed(talk.hear("401 Unauthorized", &[&challenge]));
+        let SignInError::NoCommonScheme { attempts, .. } = &error else { panic!("{error}") };
+        assert_eq!(attempts.iter().map(ToString::to_string).collect::<Vec<_>>(), [why]);
+        // What can be answered is asked for.
+        let other = if challenge.contains("NTLM") { DIGEST } else { NTLM };
+        Talk::new(Rules::default()).ask(&[&challenge, other]);
+    }
 }
 
 #[test]

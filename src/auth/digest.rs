@@ -156,6 +156,12 @@ impl Digest {
         Ok(digest)
     }
 
+    /// Whether a challenge says all that it must, and asks for nothing else, whoever answers it.
+    pub(crate) fn check(challenge: &Challenge) -> Result<(), DigestError> {
+        challenge.realm().ok_or(DigestError::Missing("realm"))?;
+        asked(challenge, DigestAlgorithm::of(challenge)?).map(|_| ())
+    }
+
     /// Takes a further challenge: a new nonce, if the old one was only too old.
     ///
     /// # Errors
@@ -261,15 +267,8 @@ impl Digest {
     }
 
     fn take(&mut self, challenge: &Challenge) -> Result<(), DigestError> {
-        let nonce = challenge.nonce().ok_or(DigestError::Missing("nonce"))?;
-        self.qop = match challenge.qop() {
-            Some(offered) if split(offered, b',').any(|qop| qop.eq_ignore_ascii_case("auth")) => {
-                true
-            }
-            Some(offered) => return Err(DigestError::Qop(offered.into())),
-            None if self.algorithm == DigestAlgorithm::Md5 => false,
-            None => return Err(DigestError::Missing("qop")),
-        };
+        let (nonce, qop) = asked(challenge, self.algorithm)?;
+        self.qop = qop;
         self.nonce = nonce.into();
         self.opaque = challenge.opaque().map(Into::into);
         self.count = 0;
@@ -290,6 +289,18 @@ impl Digest {
             self.algorithm.hash(&[&self.secret, nonce, &request])
         }
     }
+}
+
+/// The nonce, and whether the server knows `qop`.
+fn asked(challenge: &Challenge, algorithm: DigestAlgorithm) -> Result<(&str, bool), DigestError> {
+    let nonce = challenge.nonce().ok_or(DigestError::Missing("nonce"))?;
+    let qop = match challenge.qop() {
+        Some(offered) if split(offered, b',').any(|qop| qop.eq_ignore_ascii_case("auth")) => true,
+        Some(offered) => return Err(DigestError::Qop(offered.into())),
+        None if algorithm == DigestAlgorithm::Md5 => false,
+        None => return Err(DigestError::Missing("qop")),
+    };
+    Ok((nonce, qop))
 }
 
 impl fmt::Debug for Digest {

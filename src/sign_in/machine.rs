@@ -235,6 +235,7 @@ impl SignIn {
                 let unread = unread.into_iter().map(|error| Attempt {
                     scheme: error.scheme.clone(),
                     why: WireText::printed(&error.kind),
+                    kind: None,
                 });
                 self.attempts.extend(unread);
                 self.challenged(by, challenges, now);
@@ -293,13 +294,17 @@ impl SignIn {
         let method = self.rules.mechanisms.get(at).cloned();
         let said = method.and_then(|m| challenges.into_iter().find(|c| m.answers(c)));
         let verdict = match said {
-            _ if self.rounds > Self::ROUND_LIMIT => Err(Unanswered::Failed("endless".into())),
+            _ if self.rounds > Self::ROUND_LIMIT => {
+                Err(Unanswered::Failed(WireText::from("endless").into()))
+            }
             Some(challenge) => proof.challenged(&challenge, now, &*self.random),
             None if proof.is_complete() => Err(Unanswered::Rejected),
-            None => Err(Unanswered::Failed("the server no longer offers it".into())),
+            None => {
+                Err(Unanswered::Failed(WireText::from("the server no longer offers it").into()))
+            }
         };
         let sent = match verdict {
-            Ok(()) => self.send(&mut proof).map_err(Unanswered::Failed),
+            Ok(()) => self.send(&mut proof).map_err(|why| Unanswered::Failed(why.into())),
             Err(unanswered) => Err(unanswered),
         };
         match sent {

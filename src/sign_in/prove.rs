@@ -2,7 +2,7 @@
 
 use super::cache::{AskReason, CredentialRequest};
 use super::machine::{Next, SignIn, Who};
-use super::mechanisms::{Method, Proof};
+use super::mechanisms::{Method, Proof, Trouble};
 use super::refusal::{Attempt, SignInError};
 use super::step::Step;
 use crate::auth::{Credentials, Identity};
@@ -38,11 +38,17 @@ impl SignIn {
         (by, challenge): (Challenger, &Challenge),
         identity: Identity<'_>,
         now: Now,
-    ) -> Result<Proof, WireText> {
-        self.server.check_target(challenge, self.register.address().domain())?;
+    ) -> Result<Proof, Trouble> {
+        self.check(method, challenge)?;
         let mut proof = method.start((by, challenge), identity, now, &*self.random)?;
         self.send(&mut proof)?;
         Ok(proof)
+    }
+
+    /// That a challenge can be answered at all, and may be answered to this server.
+    fn check(&self, method: &Method, challenge: &Challenge) -> Result<(), Trouble> {
+        self.server.check_target(challenge, self.register.address().domain())?;
+        method.check(challenge)
     }
 
     /// The first mechanism of the caller's that the server offers, and that is not used up.
@@ -64,7 +70,18 @@ impl SignIn {
         // Whether a mechanism takes passwords does not depend on whose it is.
         let anybody = "user".parse().ok().map(|account| Credentials::new(account, ""));
         let identity = anybody.as_ref().filter(|_| wanted).map(Identity::Supplied);
-        let best = identity.and_then(|identity| self.best(Who::Supplied, identity));
+        let mut best = None;
+        while let Some(found) = identity.and_then(|identity| self.best(Who::Supplied, identity)) {
+            let (at, method, _, challenge) = &found;
+            match self.check(method, challenge) {
+                Ok(()) => {
+                    best = Some(found);
+                    break;
+                }
+                // Nobody is asked for a password that cannot be used.
+                Err(trouble) => self.give_up(*at, Who::Supplied, trouble),
+            }
+        }
         self.next = Next::Say(match (best, self.rejected.clone()) {
             (Some((_, method, _, challenge)), _) => Step::AskCredentials(CredentialRequest {
                 address: self.register.address().clone(),
@@ -86,10 +103,13 @@ impl SignIn {
         });
     }
 
-    pub(super) fn give_up(&mut self, at: usize, who: Who, why: WireText) {
+    pub(super) fn give_up(&mut self, at: usize, who: Who, Trouble { why, kind }: Trouble) {
         self.spent.push((at, who));
-        let scheme = self.rules.mechanisms.get(at).map(Method::scheme);
-        self.attempts.extend(scheme.map(|scheme| Attempt { scheme, why }));
+        let Some(scheme) = self.rules.mechanisms.get(at).map(Method::scheme) else { return };
+        let attempt = Attempt { scheme, why, kind };
+        if !self.attempts.contains(&attempt) {
+            self.attempts.push(attempt);
+        }
     }
 
     /// Makes the next REGISTER, with the proof in it.
