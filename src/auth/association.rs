@@ -268,6 +268,14 @@ impl Association {
         WireText::new(&self.target)
     }
 
+    pub(crate) fn by(&self) -> Challenger {
+        self.by
+    }
+
+    pub(crate) fn realm(&self) -> &str {
+        &self.realm
+    }
+
     fn salt<'a>(&'a self, scheme: &'a str, rand: &'a str, num: &'a str) -> Salt<'a> {
         Salt { scheme, rand, num, realm: &self.realm, target: &self.target }
     }

@@ -242,20 +242,23 @@ impl Digest {
     /// [`DigestError::WrongProof`]: such an answer must not be believed.
     pub fn verify(&mut self, message: &Message) -> Result<Protection, DigestError> {
         let mut protection = Protection::Absent;
-        for name in ["Authentication-Info", "Proxy-Authentication-Info"] {
-            for info in message.headers().all(name) {
-                let parameter = |name| value_of(split(&info, b','), name);
-                if let Some(proof) = parameter("rspauth") {
-                    let expected = self.last.as_ref().map(|sent| self.response(sent, ""));
-                    if expected.is_none_or(|expected| !expected.eq_ignore_ascii_case(&proof)) {
-                        return Err(DigestError::WrongProof);
-                    }
-                    protection = Protection::Verified;
+        // What a proxy says is not about the registrar's proof (RFC 7615).
+        let name = match self.by {
+            Challenger::Proxy => "Proxy-Authentication-Info",
+            Challenger::Registrar => "Authentication-Info",
+        };
+        for info in message.headers().all(name) {
+            let parameter = |name| value_of(split(&info, b','), name);
+            if let Some(proof) = parameter("rspauth") {
+                let expected = self.last.as_ref().map(|sent| self.response(sent, ""));
+                if expected.is_none_or(|expected| !expected.eq_ignore_ascii_case(&proof)) {
+                    return Err(DigestError::WrongProof);
                 }
-                if let Some(nonce) = parameter("nextnonce").filter(|nonce| **nonce != *self.nonce) {
-                    self.nonce = nonce.into();
-                    self.count = 0;
-                }
+                protection = Protection::Verified;
+            }
+            if let Some(nonce) = parameter("nextnonce").filter(|nonce| **nonce != *self.nonce) {
+                self.nonce = nonce.into();
+                self.count = 0;
             }
         }
         Ok(protection)
@@ -264,6 +267,14 @@ impl Digest {
     /// What the challenge asks for.
     pub fn algorithm(&self) -> DigestAlgorithm {
         self.algorithm
+    }
+
+    pub(crate) fn by(&self) -> Challenger {
+        self.by
+    }
+
+    pub(crate) fn realm(&self) -> &str {
+        &self.realm
     }
 
     fn take(&mut self, challenge: &Challenge) -> Result<(), DigestError> {

@@ -269,6 +269,24 @@ impl Proof {
         }
     }
 
+    /// Who asked for it.
+    pub(crate) fn by(&self) -> Challenger {
+        match self {
+            Self::Association(association) => association.by(),
+            #[cfg(feature = "digest")]
+            Self::Digest(digest) => digest.by(),
+        }
+    }
+
+    /// Which accounts it is about.
+    pub(super) fn realm(&self) -> &str {
+        match self {
+            Self::Association(association) => association.realm(),
+            #[cfg(feature = "digest")]
+            Self::Digest(digest) => digest.realm(),
+        }
+    }
+
     /// Whether the server has been given all that it needs to believe us.
     pub(super) fn is_complete(&self) -> bool {
         match self {

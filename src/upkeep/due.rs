@@ -9,7 +9,8 @@ use bytes::Bytes;
 use super::lost::SessionError;
 use super::machine::{Errand, Upkeep};
 use super::step::Step;
-use crate::sign_in::{self, AskReason, SignIn, SignInError};
+use crate::auth::Authorization;
+use crate::sign_in::{self, AskReason, Proof, SignIn, SignInError};
 use crate::sip::Message;
 use crate::text::WireText;
 
@@ -150,10 +151,12 @@ impl Upkeep {
     fn proved(&mut self) -> Result<Bytes, WireText> {
         let message = Message::parse(self.register.write());
         let message = message.map_err(|error| WireText::printed(&error))?;
-        match &mut self.proof {
-            Some(proof) => Ok(proof.authorize(&message, &*self.random)?.add_to(&message)),
-            None => Ok(message.as_bytes().clone()),
-        }
+        let prove = |proof: &mut Option<Proof>| match proof {
+            Some(proof) => proof.authorize(&message, &*self.random).map(Some),
+            None => Ok(None),
+        };
+        let authorizations = [prove(&mut self.beside)?, prove(&mut self.proof)?];
+        Ok(Authorization::add_all(&message, authorizations))
     }
 
     /// When to say a word, if nothing is sent before (RFC 5626 section 4.4.1).

@@ -71,12 +71,13 @@ impl Upkeep {
         let before = self.cache.held();
         let new = sign_in.accepted().filter(|new| !before.is_some_and(|before| before.are(new)));
         self.accepted = new.cloned();
-        let Some(Welcome { register, cache, proof, registration, .. }) = sign_in.welcomed() else {
+        let Some(Welcome { register, cache, proof, beside, registration, .. }) = sign_in.welcomed()
+        else {
             return;
         };
         let until = now.checked_add(self.rules.answer_within).unwrap_or(now);
         self.former = self.proof.take().map(|proof| (proof, until));
-        (self.register, self.cache, self.proof) = (register, cache, proof);
+        (self.register, self.cache, self.proof, self.beside) = (register, cache, proof, beside);
         self.associated(now);
         self.kept(registration, now);
     }
@@ -147,13 +148,17 @@ impl Upkeep {
 
     /// Whether a response brings a new nonce for Digest, which is kept for the next request.
     pub(super) fn takes_nonce(&mut self, response: &Response, now: Now) -> bool {
-        let Some(proof) = self.proof.as_mut().filter(|proof| !proof.is_signed()) else {
+        let Answer::Challenged { by, challenges, .. } = Answer::to_first_register(response) else {
             return false;
         };
-        let Answer::Challenged { challenges, .. } = Answer::to_first_register(response) else {
-            return false;
-        };
-        challenges.iter().any(|challenge| proof.challenged(challenge, now, &*self.random).is_ok())
+        // Whoever lets a REGISTER in as the registrar is a proxy to the caller's requests, so either
+        // may be meant; first the one that asked by this name.
+        let mut proofs = [&mut self.proof, &mut self.beside];
+        proofs.sort_by_key(|proof| proof.as_ref().is_none_or(|proof| proof.by() != by));
+        proofs.into_iter().flatten().any(|proof| {
+            let mut asked = challenges.iter();
+            !proof.is_signed() && asked.any(|c| proof.challenged(c, now, &*self.random).is_ok())
+        })
     }
 
     pub(super) fn drop(&mut self, why: WireText) -> Heard {

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::lost::{SendError, SessionError};
 use super::step::{Heard, Step};
 use crate::address::SipAddress;
-use crate::auth::{Association, Credentials, Protection};
+use crate::auth::{Association, Authorization, Credentials, Protection};
 use crate::discovery::Seed;
 use crate::now::Now;
 use crate::random::Random;
@@ -32,6 +32,8 @@ pub struct Upkeep {
     pub(super) register: Register,
     pub(super) registration: Registration,
     pub(super) proof: Option<Proof>,
+    /// What a proxy in front of the registrar is shown, or the other way about.
+    pub(super) beside: Option<Proof>,
     /// The proof before, for what the server signed with it, and until when.
     pub(super) former: Option<(Proof, Instant)>,
     pub(super) errand: Option<Errand>,
@@ -91,7 +93,8 @@ impl Upkeep {
     /// `seed` spreads the keep-alives of many clients over time.
     pub fn new(sign_in: SignIn, seed: Seed, now: Instant) -> Option<Self> {
         let welcome = sign_in.welcomed()?;
-        let Welcome { register, server, rules, cache, random, proof, registration } = welcome;
+        let Welcome { register, server, rules, cache, random, proof, beside, registration } =
+            welcome;
         let mut upkeep = Self {
             server,
             rules,
@@ -102,6 +105,7 @@ impl Upkeep {
             register,
             registration,
             proof,
+            beside,
             former: None,
             errand: None,
             leaving: false,
@@ -186,15 +190,13 @@ impl Upkeep {
             None if self.leaving => return Err(SendError::SignedOut),
             None => {}
         }
-        let authorization = match &mut self.proof {
-            Some(proof) => proof.pass(message, &*self.random).map_err(SendError::Unsignable)?,
-            None => None,
+        let pass = |proof: &mut Option<Proof>| match proof {
+            Some(proof) => proof.pass(message, &*self.random).map_err(SendError::Unsignable),
+            None => Ok(None),
         };
+        let authorizations = [pass(&mut self.beside)?, pass(&mut self.proof)?];
         self.sent_at = now;
-        Ok(match authorization {
-            Some(authorization) => authorization.add_to(message),
-            None => message.as_bytes().clone(),
-        })
+        Ok(Authorization::add_all(message, authorizations))
     }
 
     /// Hands in what [`Step::AskCredentials`] asked for; `None` when nobody knows.
