@@ -308,10 +308,9 @@ impl SignIn {
             self.offer.retain(|(who, known)| *who != by || kind(known) != kind(challenge));
             self.offer.push((by, challenge.clone()));
         }
-        if self.proof.as_ref().is_some_and(|running| running.by != by) {
-            if let Err(why) = self.turn_to(by) {
-                return self.fail(why);
-            }
+        let turns = self.proof.as_ref().is_some_and(|running| running.by != by);
+        if turns && !self.turn_to(by) {
+            return self.fail(SignInError::Garbage("two ask at once".into()));
         }
         let Some(Running { at, who, mut proof, .. }) = self.proof.take() else {
             return self.prove(by, now);
@@ -358,14 +357,11 @@ impl SignIn {
 
     /// The proxy has been satisfied and the registrar asks, or the other way about. What has been
     /// shown goes on beside what is asked for now; a proof that is not whole shows nothing.
-    fn turn_to(&mut self, by: Challenger) -> Result<(), SignInError> {
+    fn turn_to(&mut self, by: Challenger) -> bool {
         let turned = self.beside.take_if(|running| running.by == by);
         let shown = std::mem::replace(&mut self.proof, turned);
-        match shown.filter(|running| running.proof.is_complete()) {
-            Some(shown) => self.beside = Some(shown),
-            None => return Err(SignInError::Garbage("two ask at once".into())),
-        }
-        Ok(())
+        self.beside = shown.filter(|running| running.proof.is_complete());
+        self.beside.is_some()
     }
 }
 
