@@ -7,6 +7,7 @@
 //! `sign_in jeremy@contoso.com --live`. With `--compress` everything after TLS goes in packets.
 
 use std::error::Error;
+use std::time::{Duration, SystemTime};
 
 use sip_signin::auth::{Credentials, Protection};
 use sip_signin::compression::Compression;
@@ -47,7 +48,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     if live {
         return Ok(());
     }
-    println!("\nNow with a password:\n");
+    println!("\nNow with a password.\n");
     let credentials = Credentials::new(ACCOUNT.parse()?, PASSWORD);
     match client.sign_in(&address, &FixedCredentials::new(credentials)).await {
         Ok(signed_in) => {
@@ -82,13 +83,15 @@ fn explain(address: &SipAddress, failure: &SignInFailure) {
 }
 
 fn celebrate(address: &SipAddress, signed_in: &SignedIn) {
-    for trace in std::iter::once(&signed_in.trace).chain(&signed_in.redirects) {
-        println!("{trace:#}");
+    println!("How the Director is found:\n\n{:#}", signed_in.trace);
+    for trace in &signed_in.redirects {
+        println!("Where it sends us:\n\n{trace:#}");
     }
     let registration = &signed_in.registration;
     let scheme = registration.scheme.as_ref().map_or("nothing".into(), ToString::to_string);
     println!("{address} is signed in at {}.", signed_in.endpoint);
-    println!("  proved with {scheme}, as {ACCOUNT}");
+    let version = signed_in.session.version().map_or(0, |version| version.number());
+    println!("  proved with {scheme} in version {version}, as {ACCOUNT}");
     println!(
         "  the server  {}",
         match registration.protection {
@@ -97,11 +100,19 @@ fn celebrate(address: &SipAddress, signed_in: &SignedIn) {
         }
     );
     if let Some(expires) = registration.expires {
-        println!("  until       {} s from now", expires.as_secs());
+        println!("  until       {} UTC, in {} min", clock(expires), expires.as_secs() / 60);
     }
     if let Some(server) = &registration.server {
         println!("  it is       {server}");
     }
+}
+
+/// What a clock shows by then.
+#[expect(clippy::disallowed_methods, reason = "an example keeps real time")]
+fn clock(from_now: Duration) -> String {
+    let then = (SystemTime::now() + from_now).duration_since(SystemTime::UNIX_EPOCH);
+    let minutes = then.unwrap_or_default().as_secs() / 60;
+    format!("{:02}:{:02}", minutes / 60 % 24, minutes % 60)
 }
 
 /// Says something to oneself, hears it, and leaves.

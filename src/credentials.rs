@@ -6,6 +6,7 @@ use async_trait::async_trait;
 
 use crate::address::SipAddress;
 use crate::auth::Credentials;
+pub use crate::sign_in::Verdict;
 use crate::sign_in::{AskReason, CredentialRequest};
 
 #[cfg(feature = "keyring")]
@@ -59,8 +60,9 @@ pub trait CredentialSource: Send + Sync {
     async fn credentials(&self, request: &CredentialRequest) -> Option<Credentials>;
 
     /// Takes note of what a server made of `credentials`, which this source or one beside it gave
-    /// for `address`. Each is told once for each sign-in, before anybody is asked again. A source
-    /// that keeps nothing need not care.
+    /// for `address`. Each is told once for each sign-in, and once more when a renewal of the session
+    /// finds something new, before anybody is asked again. A source that keeps nothing need not
+    /// care.
     async fn judged(&self, address: &SipAddress, credentials: &Credentials, verdict: Verdict) {
         let _ = (address, credentials, verdict);
     }
@@ -83,16 +85,6 @@ impl<S: CredentialSource + ?Sized> CredentialSource for Arc<S> {
     async fn judged(&self, address: &SipAddress, credentials: &Credentials, verdict: Verdict) {
         (**self).judged(address, credentials, verdict).await;
     }
-}
-
-/// What a server made of credentials.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Verdict {
-    /// It let us in with them.
-    Accepted,
-    /// It does not believe them. They are not sent again in this sign-in, to no server: each time
-    /// would count towards locking the account.
-    Rejected,
 }
 
 /// One source, and another where the first knows nothing: [`CredentialSource::then`].

@@ -11,9 +11,13 @@
 //!   proof that answers the challenge, and the signatures of every message after it; [`sign_in`]: the
 //!   second machine, from an open connection to a registration; [`upkeep`]: the third, which keeps it.
 //! - *By what road?* [`Resolver`], [`Transport`] and [`CredentialSource`] are the doors that a caller
-//!   may replace; [`Client`] drives the machines through them, and hands over a [`Session`]; [`net`]
-//!   has doors ready made.
-//!   [`Supervisor`] signs in again when a session is lost, and [`BackOff`] says when.
+//!   may replace; [`net`] has doors ready made. [`Client`] drives the machines through them, and comes
+//!   back with a [`Session`], into which whole SIP messages go and out of which they come, signed and
+//!   verified. [`Supervisor`] signs in again when a session is lost, and [`BackOff`] says when.
+//!
+//! Passwords come from a [`CredentialSource`], which is asked after the challenge, and only if the
+//! ticket of who is logged on does not do (feature `kerberos`): [`FixedCredentials`],
+//! [`SavedCredentials`], a prompt of your own, or one behind the other.
 //!
 //! A sign-in in a few lines:
 //!
@@ -26,7 +30,13 @@
 //! let source = FixedCredentials::new(Credentials::new(r"CONTOSO\jeremy".parse()?, "Passw0rd!"));
 //! let client = Client::system()?;
 //! match client.sign_in(&"sip:jeremy@contoso.com".parse()?, &source).await {
-//!     Ok(signed_in) => println!("{}{:?}", signed_in.trace, signed_in.registration),
+//!     Ok(signed_in) => {
+//!         println!("{}", signed_in.trace);
+//!         let mut session = signed_in.session; // refreshed and kept alive while it is received from
+//!         while let Some(received) = session.receive().await? {
+//!             println!("{:?}", received.message);
+//!         }
+//!     }
 //!     Err(failure) => println!("{}{failure}", failure.trace()),
 //! }
 //! # Ok(())

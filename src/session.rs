@@ -94,7 +94,7 @@ pub struct SessionReceiver {
     source: Option<Arc<dyn CredentialSource>>,
     /// Somebody is looking for credentials. Never locked: the lock lets `&Session` cross threads,
     /// which a future alone would not.
-    asking: Mutex<Option<BoxFuture<'static, Option<Credentials>>>>,
+    asked: Mutex<Asked>,
 }
 
 /// A message of the server's to the caller.
@@ -117,12 +117,13 @@ impl Session {
         let shared = Arc::new(Shared::new(to, facts, upkeep));
         let sender = SessionSender { shared: Arc::clone(&shared) };
         let receiver =
-            SessionReceiver { shared, from: Some(from), source: None, asking: Mutex::new(None) };
+            SessionReceiver { shared, from: Some(from), source: None, asked: Mutex::default() };
         Self { sender, receiver }
     }
 
     /// The same, with somebody who knows the password when the security association is renewed and
-    /// the one that was used is not known or not believed any more. Without one, that ends it.
+    /// the one that was used is not known or not believed any more. Without one, that ends it. It
+    /// hears what became of what it gave, and that what let us in is not believed any more.
     #[must_use]
     pub fn asking(mut self, source: Arc<dyn CredentialSource>) -> Self {
         self.receiver.source = Some(source);
@@ -250,6 +251,7 @@ enum Event {
     Due(Step),
     Came(Result<Message, ChannelError>),
     Supplied(Option<Credentials>),
+    Told,
 }
 
 impl SessionReceiver {
@@ -260,6 +262,7 @@ impl SessionReceiver {
     /// [`SessionError`] when it is over in any other way, and every time after that.
     pub async fn receive(&mut self) -> Result<Option<Received>, SessionError> {
         loop {
+            self.tell();
             match self.event().await {
                 Event::Came(Ok(message)) => {
                     let heard = self.shared.upkeep().receive(&message, moment());
@@ -273,16 +276,17 @@ impl SessionReceiver {
                     lost => SessionError::Lost(WireText::printed(&lost)),
                 }),
                 Event::Supplied(credentials) => {
-                    *self.asking() = None;
+                    self.asked().asking = None;
                     self.shared.upkeep().supply(credentials, moment());
                 }
                 Event::Due(Step::AskCredentials(request)) => match self.source.clone() {
                     Some(source) => {
-                        *self.asking() =
+                        self.asked().asking =
                             Some(Box::pin(async move { source.credentials(&request).await }));
                     }
                     None => self.shared.upkeep().supply(None, moment()),
                 },
+                Event::Told => self.asked().telling = None,
                 Event::Due(Step::SignedOut) => {
                     self.end().await;
                     return Ok(None);
@@ -307,18 +311,41 @@ impl SessionReceiver {
         Ok(())
     }
 
-    fn asking(&mut self) -> &mut Option<BoxFuture<'static, Option<Credentials>>> {
-        self.asking.get_mut().unwrap_or_else(PoisonError::into_inner)
+    fn asked(&mut self) -> &mut Asked {
+        self.asked.get_mut().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins to tell the source what became of its credentials, unless it is being told already.
+    fn tell(&mut self) {
+        if self.asked().telling.is_some() {
+            return;
+        }
+        let Some(source) = self.source.clone() else { return };
+        let mut upkeep = self.shared.upkeep();
+        let Some((credentials, verdict)) = upkeep.judged() else { return };
+        let address = upkeep.address().clone();
+        drop(upkeep);
+        self.asked().telling = Some(Box::pin(async move {
+            source.judged(&address, &credentials, verdict).await;
+        }));
     }
 
     /// What is due comes first, so that a talkative server starves nothing.
     async fn event(&mut self) -> Event {
+        if self.shared.upkeep().is_leaving() {
+            self.asked().asking = None;
+        }
         let due = pin!(self.shared.due());
-        let asking = self.asking.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let Asked { telling, asking } =
+            self.asked.get_mut().unwrap_or_else(PoisonError::into_inner);
         let supplied = pin!(async {
-            match asking {
-                Some(asking) => asking.await,
-                None => pending().await,
+            match (telling, asking) {
+                (Some(telling), _) => {
+                    telling.await;
+                    Event::Told
+                }
+                (None, Some(asking)) => Event::Supplied(asking.await),
+                (None, None) => pending().await,
             }
         });
         let from = &mut self.from;
@@ -330,7 +357,7 @@ impl SessionReceiver {
         });
         match select(due, select(supplied, came)).await {
             Either::Left((step, _)) => Event::Due(step),
-            Either::Right((Either::Left((credentials, _)), _)) => Event::Supplied(credentials),
+            Either::Right((Either::Left((event, _)), _)) => event,
             Either::Right((Either::Right((message, _)), _)) => Event::Came(message),
         }
     }
@@ -338,9 +365,23 @@ impl SessionReceiver {
     /// Closes the connection, although senders may still be there.
     async fn end(&mut self) {
         self.from = None;
-        *self.asking() = None;
+        self.asked().asking = None;
         self.shared.shut().await;
+        self.tell();
+        while let Some(telling) = &mut self.asked().telling {
+            telling.await;
+            self.asked().telling = None;
+            self.tell();
+        }
     }
+}
+
+/// What is under way with the source, and goes on where it was although a `receive` is cancelled. It
+/// is told before it is asked again.
+#[derive(Default)]
+struct Asked {
+    telling: Option<BoxFuture<'static, ()>>,
+    asking: Option<BoxFuture<'static, Option<Credentials>>>,
 }
 
 impl Drop for SessionReceiver {

@@ -3,6 +3,8 @@
 
 #[path = "common/fuzz_bodies.rs"]
 mod fuzz_bodies;
+#[path = "common/fuzz_upkeep.rs"]
+mod fuzz_upkeep;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,12 +12,13 @@ use std::path::{Path, PathBuf};
 
 type Body = fn(&[u8]);
 
-const TARGETS: [(&str, Body); 5] = [
+const TARGETS: [(&str, Body); 6] = [
     ("address", fuzz_bodies::address),
     ("challenge", fuzz_bodies::challenge),
     ("mppc", fuzz_bodies::mppc),
     ("name_rule", fuzz_bodies::name_rule),
     ("register_answer", fuzz_bodies::register_answer),
+    ("upkeep", fuzz_upkeep::upkeep),
 ];
 
 #[test]

@@ -18,6 +18,7 @@ use sip_signin::sip::{Message, Scheme};
 use sip_signin::upkeep::Upkeep;
 use sip_signin::{
     CredentialSource, FixedCredentials, Now, Random, SendError, Session, SessionError, SignedIn,
+    SipAddress, Verdict,
 };
 
 const ACCOUNT: &str = r"CONTOSO\jeremy";
@@ -536,4 +537,73 @@ async fn somebody_is_asked_when_nothing_is_known_and_messages_go_on_meanwhile() 
         let received = session.receive().await.unwrap().unwrap();
         assert_eq!(received.protection, Protection::Verified);
     }
+}
+
+/// Knows a wrong password first; slow to speak and slow to listen.
+#[derive(Default)]
+struct Forgetful(Mutex<Vec<String>>);
+
+impl Forgetful {
+    fn note(&self, what: String) {
+        self.0.lock().unwrap().push(what);
+    }
+}
+
+#[async_trait]
+impl CredentialSource for Forgetful {
+    async fn credentials(&self, request: &CredentialRequest) -> Option<Credentials> {
+        self.note(format!("asked: {:?}", request.reason));
+        tokio::time::sleep(Duration::from_secs(7)).await;
+        let first = request.reason != AskReason::Rejected;
+        let password = if first { "marker-0ld" } else { PASSWORD };
+        Some(Credentials::new(ACCOUNT.parse().unwrap(), password))
+    }
+
+    async fn judged(&self, address: &SipAddress, credentials: &Credentials, verdict: Verdict) {
+        tokio::time::sleep(Duration::from_secs(7)).await;
+        let right = credentials.are(&Credentials::new(ACCOUNT.parse().unwrap(), PASSWORD));
+        let which = if right { "right" } else { "wrong" };
+        self.note(format!("{address}: {which} {verdict:?}"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_source_hears_what_a_renewal_made_of_its_credentials_before_it_is_asked_again() {
+    let logged_on = Mechanisms::none().then(LoggedOn(Ntlm::new(), AtomicUsize::new(0)));
+    let (lab, signed_in) = signed_in(server(), logged_on).await;
+    let source = Arc::new(Forgetful::default());
+    let mut session = signed_in.session.asking(Arc::<Forgetful>::clone(&source));
+    lab.forget_associations(HOST);
+    session.sender().refresh();
+    // Whoever gives up waiting every three seconds loses nothing.
+    for _ in 0..20 {
+        let wait = tokio::time::timeout(Duration::from_secs(3), session.receive()).await;
+        assert!(wait.is_err(), "{wait:?}");
+    }
+    let told = source.0.lock().unwrap().clone();
+    let wanted = [
+        "asked: Expired",
+        "sip:jeremy@contoso.com: wrong Rejected",
+        "asked: Rejected",
+        "sip:jeremy@contoso.com: right Accepted",
+    ];
+    assert_eq!(told, wanted);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_source_hears_of_a_rejection_although_it_ends_the_session() {
+    let logged_on = Mechanisms::none().then(LoggedOn(Ntlm::new(), AtomicUsize::new(0)));
+    let (lab, signed_in) = signed_in(server(), logged_on).await;
+    let source = Arc::new(Forgetful::default());
+    let mut session = signed_in.session.asking(Arc::<Forgetful>::clone(&source));
+    lab.forget_associations(HOST);
+    session.sender().refresh();
+    let wait = tokio::time::timeout(Duration::from_secs(9), session.receive()).await;
+    assert!(wait.is_err(), "{wait:?}");
+    assert_eq!(source.0.lock().unwrap().len(), 1, "it is rejected, and not yet told");
+    lab.befall(HOST, Some(SipFault::Silent));
+    session.sender().sign_out();
+    assert!(session.receive().await.is_err());
+    let told = source.0.lock().unwrap().clone();
+    assert_eq!(told, ["asked: Expired", "sip:jeremy@contoso.com: wrong Rejected"]);
 }

@@ -16,11 +16,12 @@ use sip_signin::discovery::Trace;
 use sip_signin::lab::{Lab, LabBuilder, Offer, Server, SipFault};
 use sip_signin::sign_in::{CredentialRequest, Mechanisms, SignInError};
 use sip_signin::{
-    CredentialSource, CredentialStore, FixedCredentials, SavePassword, SavedCredentials,
-    SignInFailureKind, SipAddress, StoreError, Verdict,
+    CredentialSource, CredentialStore, FixedCredentials, SavePassword, SavedCredentials, Session,
+    SessionError, SignInFailureKind, SipAddress, StoreError, Supervisor, SupervisorEvent, Verdict,
 };
 
 const ACCOUNT: &str = r"CONTOSO\jeremy";
+const POOL: &str = "pool01.contoso.com";
 
 /// Whoever searches for nothing finds nothing.
 #[test]
@@ -67,6 +68,45 @@ impl Shown {
             write!(self.0, "{error} {error:#} ").unwrap();
             next = error.source();
         }
+    }
+}
+
+/// What the talk goes through that follows a sign-in, and how it ends.
+impl Shown {
+    async fn session(&mut self, lab: &Lab, mut session: Session) {
+        let options = |number: usize| {
+            format!(
+                "OPTIONS sip:contoso.com SIP/2.0\r\nVia: SIP/2.0/TLS 192.0.2.7:1;branch=z9hG4bK1\r\n\
+                 From: <sip:jeremy@contoso.com>;tag=1\r\nTo: <sip:contoso.com>\r\n\
+                 Call-ID: {number}\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
+            )
+        };
+        session.send(options(1).into()).await.unwrap();
+        self.debug(&session.receive().await.unwrap().unwrap());
+        self.debug(&session);
+        lab.befall(POOL, Some(SipFault::Forbidden));
+        let (sender, mut receiver) = session.split();
+        sender.refresh();
+        let error = receiver.receive().await.unwrap_err();
+        assert!(matches!(error, SessionError::Refresh(_)), "{error}");
+        self.error(&error);
+        self.error(&sender.send(options(2).into()).await.unwrap_err());
+        self.debug(&(sender, receiver));
+    }
+
+    async fn supervisor(&mut self, lab: &Lab, mut supervisor: Supervisor) {
+        self.debug(&supervisor);
+        let event = supervisor.next().await.unwrap();
+        self.debug(&event);
+        if let SupervisorEvent::SignedIn { sender, .. } = &event {
+            lab.befall(POOL, Some(SipFault::Forbidden));
+            sender.refresh();
+            let event = supervisor.next().await.unwrap();
+            let SupervisorEvent::Lost { why, .. } = &event else { panic!("{event:?}") };
+            self.error(why);
+            self.debug(&event);
+        }
+        self.debug(&supervisor);
     }
 }
 
@@ -164,6 +204,7 @@ async fn the_password_is_nowhere_on_the_wire_nor_in_anything_that_is_shown() {
                     shown.debug(&signed_in);
                     shown.trace(&signed_in.trace);
                     signed_in.redirects.iter().for_each(|trace| shown.trace(trace));
+                    shown.session(&lab, signed_in.session).await;
                 }
                 Err(failure) => {
                     shown.error(&failure);
@@ -177,6 +218,8 @@ async fn the_password_is_nowhere_on_the_wire_nor_in_anything_that_is_shown() {
                     failure.redirects().iter().for_each(|trace| shown.trace(trace));
                 }
             }
+            lab.befall(POOL, fault);
+            shown.supervisor(&lab, Supervisor::new(&client, address, source).unwrap()).await;
             shown.debug(&client);
             shown.debug(&lab);
             shown.0 += &loud.0.lock().unwrap().0;
@@ -193,5 +236,45 @@ async fn the_password_is_nowhere_on_the_wire_nor_in_anything_that_is_shown() {
         }
         let digest = matches!(offer, Offer::Digest(_));
         assert_eq!(successes, if digest { 2 } else { 1 }, "{offer:?}");
+    }
+}
+
+/// Nobody has a ticket here: what Kerberos finds out is shown, and nothing of it leaves.
+#[cfg(all(unix, feature = "kerberos"))]
+#[tokio::test]
+async fn without_a_ticket_nothing_leaves_that_has_to_do_with_one() {
+    let needles = Needles::new();
+    let kerberos = Offer::Kerberos(Version::V4);
+    for (offers, signs_in) in
+        [(vec![kerberos], false), (vec![kerberos, Offer::Ntlm(Version::V4)], true)]
+    {
+        let server = Server::tls(POOL).offers(offers);
+        let lab = Lab::builder().domain("contoso.com").internal(server);
+        let lab = lab.account(ACCOUNT, MARKER, "sip:jeremy@contoso.com").start().await.unwrap();
+        let (mut shown, loud) = (Shown::default(), Loud(Arc::default()));
+        let client = lab.client().mechanisms(Mechanisms::default()).build();
+        let address: SipAddress = "sip:jeremy@contoso.com".parse().unwrap();
+        match client.sign_in(&address, &loud).await {
+            Ok(signed_in) => {
+                assert!(signs_in);
+                shown.debug(&signed_in);
+                shown.session(&lab, signed_in.session).await;
+            }
+            Err(failure) => {
+                assert!(!signs_in, "{failure}");
+                assert_eq!(failure.fault(), sip_signin::discovery::Fault::Machine, "{failure}");
+                shown.error(&failure);
+                assert!(loud.0.lock().unwrap().0.is_empty(), "nobody was asked");
+            }
+        }
+        shown.0 += &loud.0.lock().unwrap().0;
+        for seen in lab.seen() {
+            let sip = String::from_utf8_lossy(&seen.sip).into_owned();
+            assert!(!sip.contains("Authorization: Kerberos"), "{sip}");
+            assert_eq!(sip.contains("Authorization: NTLM"), signs_in, "{sip}");
+            assert_eq!(needles.found_in(&seen.wire), [""; 0]);
+            assert_eq!(needles.found_in(&seen.sip), [""; 0]);
+        }
+        assert_eq!(needles.found_in(&shown.0), [""; 0]);
     }
 }

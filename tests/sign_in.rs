@@ -24,7 +24,7 @@ use sip_signin::sign_in::{
 use sip_signin::sip::{
     Contact, Diagnostics, Headers, Message, Register, Remedy, Scheme, Tokens, UriTransport,
 };
-use sip_signin::upkeep::Upkeep;
+use sip_signin::upkeep::{self, Upkeep};
 use sip_signin::{HostName, HostNamePolicy, NameRule, Now, Random, RandomError, SipAddress};
 
 const NTLM: &str = "WWW-Authenticate: NTLM realm=\"SIP Communications Service\", \
@@ -280,6 +280,95 @@ fn a_proxys_challenge_is_answered_in_its_own_field() {
     assert!(matches!(talk.supply("Pa$$word"), Step::Send(_)));
     assert_eq!(talk.authorization(), "");
     assert!(talk.header("Proxy-Authorization").starts_with("NTLM "));
+}
+
+const PROXY: &str =
+    "Proxy-Authenticate: Digest realm=\"edge\", nonce=\"p1\", qop=\"auth\", algorithm=SHA-256";
+
+/// The fields in which the last request proves something, and the scheme and realm of each.
+fn proofs(talk: &Talk) -> Vec<String> {
+    let fields = headers(talk.sent.last().unwrap()).iter().filter_map(|field| {
+        let field = format!("{}: {}", field.name(), field.raw());
+        let (proof, rest) = field.split_once(": ")?;
+        let scheme = rest.split_once(' ')?.0;
+        let realm = rest.split_once("realm=\"")?.1.split_once('"')?.0;
+        proof.ends_with("uthorization").then(|| format!("{proof} {scheme} {realm}"))
+    });
+    fields.collect()
+}
+
+/// RFC 3261 section 22.3: a request may prove something to a proxy and to the registrar.
+#[test]
+fn a_proxy_and_a_registrar_behind_it_are_both_answered_with_one_password() {
+    let behind = |registrar: &str| {
+        let mut talk = Talk::new(Rules::default());
+        let Step::AskCredentials(request) = talk.hear("407 Who", &[PROXY]) else { panic!() };
+        assert_eq!(request.realm.to_string(), "edge");
+        let _ = talk.supply("Pa$$word");
+        assert_eq!(proofs(&talk), ["Proxy-Authorization Digest edge"]);
+        assert!(
+            matches!(talk.hear("401 Who", &[registrar]), Step::Send(_)),
+            "nobody is asked again"
+        );
+        talk
+    };
+    let both = ["Proxy-Authorization Digest edge", "Authorization Digest cosmo"];
+    let mut talk = behind(DIGEST);
+    assert_eq!(proofs(&talk), both);
+    signed_in(talk.hear("200 OK", &["Expires: 600"]));
+    // And both in the session, where the registrar is a proxy to everything else.
+    let mut session = Upkeep::new(talk.machine, Seed(1), talk.now.instant).unwrap();
+    let options = Message::parse("OPTIONS sip:a SIP/2.0\r\nl: 0\r\n\r\n".into()).unwrap();
+    let sent = session.outgoing(&options, talk.now.instant).unwrap();
+    let sent = String::from_utf8(sent.to_vec()).unwrap();
+    let realms: Vec<_> = sent.split("realm=").skip(1).map(|rest| &rest[..7]).collect();
+    assert_eq!(realms, ["\"edge\",", "\"cosmo\""], "{sent}");
+    let due = talk.now.instant + Duration::from_secs(570);
+    let upkeep::Step::Send(bytes) = session.poll_step(due) else { panic!() };
+    talk = Talk::new(Rules::default());
+    talk.sent = vec![Message::parse(bytes).unwrap()];
+    assert_eq!(proofs(&talk), both);
+
+    // What comes next, and what becomes of it.
+    let stale =
+        |line: &str| line.replace("\"n1\"", "\"n2\"").replace("\"p1\"", "\"p2\"") + ", stale=true";
+    let other = |line: &str| line.replace("cosmo", "other").replace("edge", "other");
+    for (status, line, wanted) in [
+        ("401 Who", stale(DIGEST), "sent"),
+        ("407 Who", stale(PROXY), "sent"),
+        ("401 Who", DIGEST.into(), "rejected"),
+        ("407 Who", PROXY.into(), "rejected"),
+        ("401 Who", other(DIGEST), "given up"),
+        ("407 Who", other(PROXY), "given up"),
+    ] {
+        let mut talk = behind(DIGEST);
+        let step = talk.hear(status, &[&line]);
+        let became = match &step {
+            Step::Send(_) => "sent",
+            Step::AskCredentials(request) if request.reason == AskReason::Rejected => "rejected",
+            Step::Failed(SignInError::NoCommonScheme { .. }) => "given up",
+            _ => panic!("{step:?}"),
+        };
+        assert_eq!(became, wanted, "{status} {line}");
+        let rejected = if wanted == "rejected" { 1 } else { 0 };
+        assert_eq!(talk.machine.cache().rejected().len(), rejected, "{status} {line}");
+        if wanted == "sent" {
+            let mut seen = proofs(&talk);
+            seen.sort_by_key(|proof| std::cmp::Reverse(proof.clone()));
+            assert_eq!(seen, both, "{status} {line}");
+            signed_in(talk.hear("200 OK", &[]));
+        }
+    }
+
+    let talk = behind(NTLM);
+    let realm = "Authorization NTLM SIP Communications Service";
+    assert_eq!(proofs(&talk), ["Proxy-Authorization Digest edge", realm]);
+    // Who asks before the other has its answer is no proxy in front of it.
+    let mut talk = Talk::new(Rules::default());
+    talk.ask(&[NTLM]);
+    let _ = talk.supply("Pa$$word");
+    let error = failed(talk.hear("407 Who", &[PROXY]));
+    assert!(matches!(error, SignInError::Garbage(_)), "{error}");
 }
 
 #[test]
@@ -581,6 +670,35 @@ fn what_a_mechanism_ran_into_is_told_with_its_cause() {
     let step = talk.hear("401 Unauthorized", &[KERBEROS]);
     let SignInError::NoCommonScheme { attempts, .. } = failed(step) else { panic!() };
     assert_eq!(attempts[0].to_string(), "Kerberos: there is no ticket: none in the cache");
+    assert_eq!(attempts[0].kind, Some(MechanismErrorKind::NoTicket));
+}
+
+/// A challenge that no password answers, and why.
+#[test]
+fn nobody_is_asked_for_a_password_that_cannot_be_used() {
+    for (challenge, why) in [
+        (DIGEST.replace(", qop=\"auth\"", ""), "Digest: the server sent no qop"),
+        (
+            DIGEST.replace("\"auth\"", "\"auth-int\""),
+            "Digest: the protection auth-int is not spoken here",
+        ),
+        (DIGEST.replace("nonce", "once"), "Digest: the server sent no nonce"),
+        (DIGEST.replace("realm", "real"), "Digest: the server sent no realm"),
+        (NTLM.replace("realm", "real"), "NTLM: the server sent no realm"),
+        (NTLM.replace("targetname", "target"), "NTLM: the server sent no targetname"),
+        (
+            NTLM.replace("version=4", "version=5"),
+            "NTLM: the server speaks version 5 of the protocol",
+        ),
+    ] {
+        let mut talk = Talk::new(Rules::default());
+        let error = failed(talk.hear("401 Unauthorized", &[&challenge]));
+        let SignInError::NoCommonScheme { attempts, .. } = &error else { panic!("{error}") };
+        assert_eq!(attempts.iter().map(ToString::to_string).collect::<Vec<_>>(), [why]);
+        // What can be answered is asked for.
+        let other = if challenge.contains("NTLM") { DIGEST } else { NTLM };
+        Talk::new(Rules::default()).ask(&[&challenge, other]);
+    }
 }
 
 #[test]

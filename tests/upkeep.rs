@@ -12,6 +12,7 @@ use sip_signin::auth::{
 use sip_signin::discovery::{Endpoint, Fault, Protocol, Seed};
 use sip_signin::sign_in::{
     self, AskReason, CredentialCache, Mechanisms, Retry, Rules, Server, SignIn, SignInError,
+    Verdict,
 };
 use sip_signin::sip::{Message, Register, Scheme, Tokens, UriTransport};
 use sip_signin::upkeep::{Heard, SendError, SessionError, Step, Upkeep};
@@ -36,6 +37,7 @@ impl Random for Fixed {
 /// a time.
 #[derive(Clone)]
 struct Proof {
+    scheme: Scheme,
     life: Option<Duration>,
     end: Option<SystemTime>,
     token: Vec<u8>,
@@ -43,7 +45,7 @@ struct Proof {
 
 impl MechanismProvider for Proof {
     fn scheme(&self) -> Scheme {
-        Scheme::Ntlm
+        self.scheme.clone()
     }
 
     fn takes(&self, identity: Identity<'_>) -> bool {
@@ -107,8 +109,17 @@ fn server() -> Server {
 
 fn ntlm(life: Option<Duration>) -> Rules {
     let mut rules = Rules::default();
-    rules.mechanisms = Mechanisms::none().then(Proof { life, end: None, token: Vec::new() });
+    rules.mechanisms = Mechanisms::none().then(proof(Scheme::Ntlm, life));
     rules
+}
+
+fn proof(scheme: Scheme, life: Option<Duration>) -> Proof {
+    Proof { scheme, life, end: None, token: Vec::new() }
+}
+
+/// Words about NTLM as they would be about Kerberos.
+fn with_ticket(words: &str) -> String {
+    words.replace("NTLM", "Kerberos").replace("\"t\"", "\"sip/sip.contoso.com\"")
 }
 
 fn digest() -> Rules {
@@ -136,14 +147,22 @@ impl Talk {
         let mut sign_in = SignIn::new(register(), server(), rules, cache, random);
         assert!(matches!(sign_in.poll_step(now.instant), sign_in::Step::Send(_)));
         let ntlm = scheme.contains("NTLM");
-        let challenge = if ntlm { NTLM } else { DIGEST };
-        sign_in.receive(&to_register(1, "401 No", &[challenge]), now);
+        let kerberos = scheme.contains("Kerberos");
+        let challenge = match (ntlm, kerberos) {
+            (true, _) => NTLM.into(),
+            (_, true) => with_ticket(NTLM),
+            _ => DIGEST.into(),
+        };
+        sign_in.receive(&to_register(1, "401 No", &[&challenge]), now);
         let credentials = Credentials::new(r"CONTOSO\jeremy".parse().unwrap(), "Passw0rd!");
         sign_in.supply(Some(credentials), now);
         assert!(matches!(sign_in.poll_step(now.instant), sign_in::Step::Send(_)));
-        let signature = signed("Authentication-Info", 1);
+        let mut signature = signed("Authentication-Info", 1);
+        if kerberos {
+            signature = with_ticket(&signature);
+        }
         let mut all = lines.to_vec();
-        if ntlm {
+        if ntlm || kerberos {
             all.push(&signature);
         }
         sign_in.receive(&to_register(2, "200 OK", &all), now);
@@ -378,6 +397,27 @@ fn what_the_former_association_signed_counts_for_a_while() {
 }
 
 #[test]
+fn what_the_new_association_signed_counts_as_soon_as_both_have_its_keys() {
+    let mut talk = Talk::new(ntlm(None), &["Expires: 99999", "ms-keep-alive: x;timeout=99999"]);
+    talk.at(Association::LIFETIME - Association::MARGIN).rest();
+    let new = |snum| signed("Proxy-Authentication-Info", snum).replace("\"o\"", "\"p\"");
+    let heard = |talk: &mut Talk, line: &str| talk.hear("OPTIONS sip:a SIP/2.0", &[line]);
+    assert!(matches!(heard(&mut talk, &new(1)), Heard::Dropped(_)), "nobody has them yet");
+    talk.answer("401 No", &[&NTLM.replace("version", "opaque=\"p\", version")], Absent);
+    talk.rest();
+    assert_eq!(heard(&mut talk, &new(2)), Heard::Yours(Protection::Verified));
+    assert!(matches!(heard(&mut talk, &new(2)), Heard::Dropped(_)), "once");
+    let wrong = new(3).replace("7369", "0000");
+    assert!(matches!(heard(&mut talk, &wrong), Heard::Dropped(_)));
+    let old = signed("Proxy-Authentication-Info", 80);
+    assert_eq!(heard(&mut talk, &old), Heard::Yours(Protection::Verified));
+    let welcome = new(3).replace("Proxy-", "");
+    talk.answer("200 OK", &["Expires: 600", REFRESHED, &welcome], Absent);
+    talk.rest();
+    assert!(matches!(heard(&mut talk, &new(2)), Heard::Dropped(_)), "its numbers go on");
+}
+
+#[test]
 fn the_renewal_asks_when_the_password_is_not_believed_any_more_and_fails_when_nobody_knows() {
     let due = Association::LIFETIME - Association::MARGIN;
     let renewing = |expires: &str| {
@@ -400,22 +440,43 @@ fn the_renewal_asks_when_the_password_is_not_believed_any_more_and_fails_when_no
     let mut talk = renewing("Expires: 99999");
     talk.machine.supply(None, talk.now);
     let error = talk.lost();
+    let told = judged(&mut talk);
+    assert_eq!(told, [("Passw0rd!".into(), Verdict::Rejected)], "although it is over");
     assert_eq!(error, SessionError::Renewal(SignInError::Rejected(Scheme::Ntlm)));
     assert_eq!(error.retry(), Retry::WithCredentials);
 
     let mut talk = renewing("Expires: 99999");
+    assert_eq!(judged(&mut talk), [("Passw0rd!".into(), Verdict::Rejected)]);
     let new = Credentials::new(r"CONTOSO\jeremy".parse().unwrap(), "new");
     talk.machine.supply(Some(new), talk.now);
     talk.rest();
     assert!(talk.last("Authorization").contains("gssapi-data=\"bmV3\""), "`new` in base64");
     talk.snum = 0;
+    assert_eq!(judged(&mut talk), [], "not before the server has said so");
     talk.answer("200 OK", &["Expires: 99999", REFRESHED], Right);
     talk.rest();
+    assert_eq!(judged(&mut talk), [("new".into(), Verdict::Accepted)]);
     // What was rejected is never sent again, at no later renewal.
     talk.at(due + due).rest();
     talk.answer("401 No", &[NTLM], Absent);
     talk.rest();
     assert!(talk.last("Authorization").contains("gssapi-data=\"bmV3\""));
+    talk.snum = 0;
+    talk.answer("200 OK", &["Expires: 99999", REFRESHED], Right);
+    talk.rest();
+    assert_eq!(judged(&mut talk), [], "what is known already is not told again");
+}
+
+/// What the machine has to tell the source.
+fn judged(talk: &mut Talk) -> Vec<(String, Verdict)> {
+    let known = ["Passw0rd!", "new"];
+    let name = |credentials: Credentials| {
+        let is = |password: &&str| {
+            Credentials::new(r"CONTOSO\jeremy".parse().unwrap(), *password).are(&credentials)
+        };
+        known.into_iter().find(is).unwrap().to_owned()
+    };
+    std::iter::from_fn(|| talk.machine.judged()).map(|(c, verdict)| (name(c), verdict)).collect()
 }
 
 /// The seed only spreads; 80 to 100 % of what the server says.
@@ -651,6 +712,34 @@ fn whose_a_message_is() {
             // Nothing is signed with Digest, and nothing is dropped.
             let mut talk = Talk::new(digest(), &["Expires: 600"]);
             assert_eq!(talk.hear(start, &["Call-ID: 1"]), Heard::Yours(Protection::Absent));
+        }
+    }
+}
+
+/// A ticket was shown: only a signature says that its reader was the right one.
+#[test]
+fn with_kerberos_nothing_unsigned_is_believed_whatever_is_allowed() {
+    let talk = || {
+        let mut rules = Rules::default();
+        rules.mechanisms = Mechanisms::none().then(proof(Scheme::Kerberos, None));
+        rules.allow_unsigned = true;
+        Talk::new(rules, &["Expires: 600"])
+    };
+    let mut talked = talk();
+    assert!(matches!(talked.hear("OPTIONS sip:a SIP/2.0", &["Call-ID: 1"]), Heard::Dropped(_)));
+    assert!(matches!(talked.hear("SIP/2.0 200 OK", &["Call-ID: 1"]), Heard::Dropped(_)));
+    let signature = with_ticket(&signed("Proxy-Authentication-Info", 70));
+    let heard = talked.hear("OPTIONS sip:a SIP/2.0", &["Call-ID: 1", &signature]);
+    assert_eq!(heard, Heard::Yours(Protection::Verified));
+    for (signed_rightly, wanted) in [(true, None), (false, Some(SignInError::SignatureAbsent))] {
+        let mut talked = talk();
+        talked.at(seconds(570)).rest();
+        let signature = with_ticket(&signed("Authentication-Info", 71));
+        let lines = ["Expires: 600", REFRESHED, &signature];
+        talked.answer("200 OK", &lines[..if signed_rightly { 3 } else { 2 }], Absent);
+        match wanted {
+            Some(error) => assert_eq!(talked.lost(), SessionError::Refresh(error)),
+            None => assert!(talked.rest() > seconds(570)),
         }
     }
 }

@@ -101,10 +101,7 @@ impl Association {
         if *challenge.scheme() != scheme {
             return Err(AssociationError::Foreign("scheme"));
         }
-        let number = challenge.version();
-        let version = Version::read(number).ok_or(AssociationError::Version(number))?;
-        let realm = challenge.realm().ok_or(AssociationError::Missing("realm"))?;
-        let target = challenge.target_name().ok_or(AssociationError::Missing("targetname"))?;
+        let (version, realm, target) = first(challenge)?;
         let mut association = Self {
             mechanism: provider.start(target, identity)?,
             scheme,
@@ -120,6 +117,11 @@ impl Association {
         };
         association.step(challenge, now, random)?;
         Ok(association)
+    }
+
+    /// Whether a first challenge says all that it must, whoever answers it.
+    pub(crate) fn check_first(challenge: &Challenge) -> Result<(), AssociationError> {
+        first(challenge).map(|_| ())
     }
 
     /// Takes a further challenge of the same server.
@@ -266,6 +268,14 @@ impl Association {
         WireText::new(&self.target)
     }
 
+    pub(crate) fn by(&self) -> Challenger {
+        self.by
+    }
+
+    pub(crate) fn realm(&self) -> &str {
+        &self.realm
+    }
+
     fn salt<'a>(&'a self, scheme: &'a str, rand: &'a str, num: &'a str) -> Salt<'a> {
         Salt { scheme, rand, num, realm: &self.realm, target: &self.target }
     }
@@ -345,6 +355,15 @@ impl fmt::Debug for Association {
             .field("up", &self.is_up())
             .finish_non_exhaustive()
     }
+}
+
+/// What a first challenge must say: version, realm and target.
+fn first(challenge: &Challenge) -> Result<(Version, &str, &str), AssociationError> {
+    let number = challenge.version();
+    let version = Version::read(number).ok_or(AssociationError::Version(number))?;
+    let realm = challenge.realm().ok_or(AssociationError::Missing("realm"))?;
+    let target = challenge.target_name().ok_or(AssociationError::Missing("targetname"))?;
+    Ok((version, realm, target))
 }
 
 fn decimal(text: &str) -> Option<u32> {

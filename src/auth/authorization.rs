@@ -31,11 +31,23 @@ impl Authorization {
     /// `message` with this field behind all others. Nothing else of it changes, so signatures stay
     /// right.
     pub fn add_to(&self, message: &Message) -> Bytes {
+        Self::write(message, &[self])
+    }
+
+    /// The same with one for a proxy beside one for the registrar (RFC 3261 section 22.3), as far as
+    /// they are there.
+    pub(crate) fn add_all(message: &Message, all: [Option<Self>; 2]) -> Bytes {
+        Self::write(message, &all.iter().flatten().collect::<Vec<_>>())
+    }
+
+    fn write(message: &Message, all: &[&Self]) -> Bytes {
         let bytes = message.as_bytes();
         let behind = message.headers().body().len().saturating_add(EMPTY_LINE.len());
         let (head, rest) = bytes.split_at(bytes.len().saturating_sub(behind));
-        let field = [self.name.as_bytes(), b": ", self.value.as_bytes(), EMPTY_LINE];
-        let pieces = [&[head], &field[..], &[rest]].concat();
+        let fields = all
+            .iter()
+            .flat_map(|one| [one.name.as_bytes(), b": ", one.value.as_bytes(), EMPTY_LINE]);
+        let pieces: Vec<&[u8]> = [head].into_iter().chain(fields).chain([rest]).collect();
         pieces.concat().into()
     }
 }

@@ -156,6 +156,12 @@ impl Digest {
         Ok(digest)
     }
 
+    /// Whether a challenge says all that it must, and asks for nothing else, whoever answers it.
+    pub(crate) fn check(challenge: &Challenge) -> Result<(), DigestError> {
+        challenge.realm().ok_or(DigestError::Missing("realm"))?;
+        asked(challenge, DigestAlgorithm::of(challenge)?).map(|_| ())
+    }
+
     /// Takes a further challenge: a new nonce, if the old one was only too old.
     ///
     /// # Errors
@@ -236,20 +242,23 @@ impl Digest {
     /// [`DigestError::WrongProof`]: such an answer must not be believed.
     pub fn verify(&mut self, message: &Message) -> Result<Protection, DigestError> {
         let mut protection = Protection::Absent;
-        for name in ["Authentication-Info", "Proxy-Authentication-Info"] {
-            for info in message.headers().all(name) {
-                let parameter = |name| value_of(split(&info, b','), name);
-                if let Some(proof) = parameter("rspauth") {
-                    let expected = self.last.as_ref().map(|sent| self.response(sent, ""));
-                    if expected.is_none_or(|expected| !expected.eq_ignore_ascii_case(&proof)) {
-                        return Err(DigestError::WrongProof);
-                    }
-                    protection = Protection::Verified;
+        // What a proxy says is not about the registrar's proof (RFC 7615).
+        let name = match self.by {
+            Challenger::Proxy => "Proxy-Authentication-Info",
+            Challenger::Registrar => "Authentication-Info",
+        };
+        for info in message.headers().all(name) {
+            let parameter = |name| value_of(split(&info, b','), name);
+            if let Some(proof) = parameter("rspauth") {
+                let expected = self.last.as_ref().map(|sent| self.response(sent, ""));
+                if expected.is_none_or(|expected| !expected.eq_ignore_ascii_case(&proof)) {
+                    return Err(DigestError::WrongProof);
                 }
-                if let Some(nonce) = parameter("nextnonce").filter(|nonce| **nonce != *self.nonce) {
-                    self.nonce = nonce.into();
-                    self.count = 0;
-                }
+                protection = Protection::Verified;
+            }
+            if let Some(nonce) = parameter("nextnonce").filter(|nonce| **nonce != *self.nonce) {
+                self.nonce = nonce.into();
+                self.count = 0;
             }
         }
         Ok(protection)
@@ -260,16 +269,17 @@ impl Digest {
         self.algorithm
     }
 
+    pub(crate) fn by(&self) -> Challenger {
+        self.by
+    }
+
+    pub(crate) fn realm(&self) -> &str {
+        &self.realm
+    }
+
     fn take(&mut self, challenge: &Challenge) -> Result<(), DigestError> {
-        let nonce = challenge.nonce().ok_or(DigestError::Missing("nonce"))?;
-        self.qop = match challenge.qop() {
-            Some(offered) if split(offered, b',').any(|qop| qop.eq_ignore_ascii_case("auth")) => {
-                true
-            }
-            Some(offered) => return Err(DigestError::Qop(offered.into())),
-            None if self.algorithm == DigestAlgorithm::Md5 => false,
-            None => return Err(DigestError::Missing("qop")),
-        };
+        let (nonce, qop) = asked(challenge, self.algorithm)?;
+        self.qop = qop;
         self.nonce = nonce.into();
         self.opaque = challenge.opaque().map(Into::into);
         self.count = 0;
@@ -290,6 +300,18 @@ impl Digest {
             self.algorithm.hash(&[&self.secret, nonce, &request])
         }
     }
+}
+
+/// The nonce, and whether the server knows `qop`.
+fn asked(challenge: &Challenge, algorithm: DigestAlgorithm) -> Result<(&str, bool), DigestError> {
+    let nonce = challenge.nonce().ok_or(DigestError::Missing("nonce"))?;
+    let qop = match challenge.qop() {
+        Some(offered) if split(offered, b',').any(|qop| qop.eq_ignore_ascii_case("auth")) => true,
+        Some(offered) => return Err(DigestError::Qop(offered.into())),
+        None if algorithm == DigestAlgorithm::Md5 => false,
+        None => return Err(DigestError::Missing("qop")),
+    };
+    Ok((nonce, qop))
 }
 
 impl fmt::Debug for Digest {

@@ -13,11 +13,13 @@ use crate::address::SipAddress;
 use crate::auth::Protection;
 use crate::channel::{Channel, ChannelError};
 use crate::clock::{moment, now};
-use crate::credentials::{CredentialSource, Verdict};
+use crate::credentials::CredentialSource;
 use crate::discovery::{Cause, Connected, DiscoveryPlan, Endpoint, Search, Seed, Trace};
 use crate::failure::{SignInFailure, SignInFailureKind};
 use crate::session::Session;
-use crate::sign_in::{CredentialCache, Redirects, Registration, Server, SignIn, SignInError, Step};
+use crate::sign_in::{
+    CredentialCache, Redirects, Registration, Server, SignIn, SignInError, Step, Verdict,
+};
 use crate::sip::Contact;
 use crate::text::WireText;
 use crate::upkeep::Upkeep;

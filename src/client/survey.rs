@@ -197,6 +197,7 @@ impl Client {
                 let attempts = unread.iter().map(|error| Attempt {
                     scheme: error.scheme.clone(),
                     why: WireText::printed(&error.kind),
+                    kind: None,
                 });
                 let attempts = attempts.collect();
                 let error = SignInError::NoCommonScheme { offered, attempts };

@@ -5,10 +5,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use super::{CredentialSource, Verdict};
+use super::CredentialSource;
 use crate::address::SipAddress;
 use crate::auth::Credentials;
-use crate::sign_in::{AskReason, CredentialRequest};
+use crate::sign_in::{AskReason, CredentialRequest, Verdict};
 use crate::text::WireText;
 
 /// Keeps one account and its password for each sign-in address, where nobody else can read them.

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::address::SipAddress;
+use crate::auth::MechanismErrorKind;
 use crate::discovery::{
     CertificateFault, ConnectFailure, LookupFailure, Protocol, Search, Seed, SrvTarget,
 };
@@ -56,15 +57,29 @@ fn causes() -> Vec<Cause> {
 }
 
 fn errors() -> Vec<SignInError> {
+    use MechanismErrorKind as Kind;
     use SignInError as E;
-    let weak = "the server offers less than this client accepts".into();
+    let tried = |scheme, kind: MechanismErrorKind| {
+        let why = kind.to_string().as_str().into();
+        Attempt { scheme, why, kind: Some(kind) }
+    };
+    let none =
+        |offered: &[Scheme], attempts| E::NoCommonScheme { offered: offered.into(), attempts };
+    let ticket = |kind| none(&[Scheme::Kerberos], vec![tried(Scheme::Kerberos, kind)]);
     [
         E::CredentialsNeeded,
         E::Rejected(Scheme::Ntlm),
-        E::NoCommonScheme {
-            offered: vec![Scheme::Ntlm, Scheme::Basic],
-            attempts: vec![Attempt { scheme: Scheme::Ntlm, why: weak }],
-        },
+        none(&[Scheme::Basic], Vec::new()),
+        none(&[Scheme::Ntlm, Scheme::Basic], vec![tried(Scheme::Ntlm, Kind::Weak)]),
+        none(
+            &[Scheme::Ntlm, Scheme::Kerberos],
+            vec![tried(Scheme::Ntlm, Kind::Weak), tried(Scheme::Kerberos, Kind::Expired)],
+        ),
+        ticket(Kind::ClockSkew),
+        ticket(Kind::NoTicket),
+        ticket(Kind::Unreachable),
+        ticket(Kind::UnknownService),
+        ticket(Kind::Random),
         E::AddressMismatch(refusal(403, "Forbidden", 4004, "Not authorized")),
         E::UnknownUser(refusal(404, "Not Found", 1003, "User does not exist")),
         E::RemoteAccessDenied(refusal(403, "Forbidden", 4003, "Not enabled")),

@@ -22,7 +22,7 @@ impl CredentialCache {
         Self::default()
     }
 
-    pub(super) fn held(&self) -> Option<&Credentials> {
+    pub(crate) fn held(&self) -> Option<&Credentials> {
         self.held.as_ref()
     }
 
@@ -43,6 +43,16 @@ impl CredentialCache {
     pub(super) fn reject(&mut self) {
         self.rejected.extend(self.held.take());
     }
+}
+
+/// What a server made of credentials.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// It let us in with them.
+    Accepted,
+    /// It does not believe them. They are not sent again in this sign-in, to no server: each time
+    /// would count towards locking the account.
+    Rejected,
 }
 
 /// What to tell whoever is asked for credentials.

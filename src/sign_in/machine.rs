@@ -26,14 +26,28 @@ pub struct SignIn {
     pub(super) random: Arc<dyn Random>,
     /// What the server asked for, the latest of each kind.
     pub(super) offer: Vec<(Challenger, Challenge)>,
-    pub(super) proof: Option<(usize, Who, Proof)>,
-    /// Which mechanisms are used up, and for whom.
-    pub(super) spent: Vec<(usize, Who)>,
+    /// Who asked last.
+    pub(super) asker: Challenger,
+    /// The proof that is given, and to whom.
+    pub(super) proof: Option<Running>,
+    /// The one that whoever else asks has been given already: a proxy in front of the registrar (RFC
+    /// 3261 section 22.3).
+    pub(super) beside: Option<Running>,
+    /// Which mechanisms are used up, by whom and for whom.
+    pub(super) spent: Vec<(Challenger, usize, Who)>,
     pub(super) attempts: Vec<Attempt>,
     pub(super) rejected: Option<Scheme>,
     pub(super) rounds: usize,
     pub(super) passed_over: usize,
     pub(super) next: Next,
+}
+
+/// A proof at work.
+pub(super) struct Running {
+    pub(super) by: Challenger,
+    pub(super) at: usize,
+    pub(super) who: Who,
+    pub(super) proof: Proof,
 }
 
 /// Whom a proof is about.
@@ -62,6 +76,7 @@ pub(crate) struct Welcome {
     pub(crate) cache: CredentialCache,
     pub(crate) random: Arc<dyn Random>,
     pub(crate) proof: Option<Proof>,
+    pub(crate) beside: Option<Proof>,
     pub(crate) registration: Registration,
 }
 
@@ -89,7 +104,9 @@ impl SignIn {
             cache,
             random,
             offer: Vec::new(),
+            asker: Challenger::Registrar,
             proof: None,
+            beside: None,
             spent: Vec::new(),
             attempts: Vec::new(),
             rejected: None,
@@ -145,9 +162,10 @@ impl SignIn {
     pub fn supply(&mut self, credentials: Option<Credentials>, now: Now) {
         let Next::Say(Step::AskCredentials(request)) = &self.next else { return };
         let scheme = request.scheme.clone();
+        let by = self.asker;
         if credentials.is_some_and(|credentials| self.cache.take(credentials)) {
-            self.spent.retain(|(_, who)| *who == Who::CurrentUser);
-            self.prove(now);
+            self.spent.retain(|(.., who)| *who == Who::CurrentUser);
+            self.prove(by, now);
         } else if !self.cache.rejected().is_empty() {
             let scheme = self.rejected.take().unwrap_or(scheme);
             self.fail(SignInError::Rejected(scheme));
@@ -185,19 +203,28 @@ impl SignIn {
     /// The credentials that let us in; `None` before that, and as the user who is logged on.
     pub fn accepted(&self) -> Option<&Credentials> {
         match (&self.next, &self.proof) {
-            (Next::Say(Step::SignedIn(registration)), Some((_, Who::Supplied, _))) => {
+            (Next::Say(Step::SignedIn(registration)), Some(running))
+                if running.who == Who::Supplied =>
+            {
                 registration.scheme.as_ref().and(self.cache.held())
             }
             _ => None,
         }
     }
 
+    /// Whether `message`, which is not to us, is signed with the association that is being made; `None`
+    /// if it is not, or while there are no keys.
+    pub(crate) fn verify(&mut self, message: &Message, now: Now) -> Option<Protection> {
+        let running = self.proof.as_mut().filter(|running| running.proof.is_complete())?;
+        running.proof.verify(message, now, &*self.random).ok()
+    }
+
     /// Everything that goes on with the session, once it is signed in.
     pub(crate) fn welcomed(self) -> Option<Welcome> {
-        let Self { register, server, rules, cache, random, proof, next, .. } = self;
+        let Self { register, server, rules, cache, random, proof, beside, next, .. } = self;
         let Next::Say(Step::SignedIn(registration)) = next else { return None };
-        let proof = proof.map(|(_, _, proof)| proof);
-        Some(Welcome { register, server, rules, cache, random, proof, registration })
+        let [proof, beside] = [proof, beside].map(|running| Some(running?.proof));
+        Some(Welcome { register, server, rules, cache, random, proof, beside, registration })
     }
 
     fn fail(&mut self, error: SignInError) {
@@ -211,8 +238,8 @@ impl SignIn {
         let answer = Answer::to_first_register(response);
         let challenged = matches!(response.status(), 401 | 407);
         let protection = match &mut self.proof {
-            Some((_, _, proof)) if !challenged || proof.is_complete() => {
-                match proof.verify(message, now, &*self.random) {
+            Some(running) if !challenged || running.proof.is_complete() => {
+                match running.proof.verify(message, now, &*self.random) {
                     Ok(protection) => protection,
                     Err(why) => return self.fail(SignInError::SignatureWrong(why)),
                 }
@@ -227,13 +254,14 @@ impl SignIn {
                 let unread = unread.into_iter().map(|error| Attempt {
                     scheme: error.scheme.clone(),
                     why: WireText::printed(&error.kind),
+                    kind: None,
                 });
                 self.attempts.extend(unread);
                 self.challenged(by, challenges, now);
             }
             Answer::Redirected(contacts) => {
                 // Only an association proves who speaks.
-                let signed = self.proof.as_ref().is_some_and(|(_, _, proof)| proof.is_signed());
+                let signed = self.proof.as_ref().is_some_and(|running| running.proof.is_signed());
                 let protection = if signed { protection } else { Protection::Absent };
                 self.next = Next::Say(Step::Redirected { contacts, protection });
             }
@@ -244,10 +272,10 @@ impl SignIn {
     }
 
     fn welcome(&mut self, response: &Response, protection: Protection) {
-        let proof = self.proof.as_ref().filter(|(_, _, proof)| proof.is_complete());
-        let method = proof.and_then(|(at, _, _)| self.rules.mechanisms.get(*at));
+        let running = self.proof.as_ref().filter(|running| running.proof.is_complete());
+        let method = running.and_then(|running| self.rules.mechanisms.get(running.at));
         let scheme = method.map(Method::scheme);
-        let must_sign = proof.is_some_and(|(_, _, proof)| proof.is_signed());
+        let must_sign = running.is_some_and(|running| running.proof.is_signed());
         // Who was shown a ticket has to prove that it could read it; nothing allows it not to.
         if self.is_showing_a_ticket() && protection == Protection::Absent {
             return self.fail(SignInError::SignatureAbsent);
@@ -263,39 +291,54 @@ impl SignIn {
     }
 
     fn is_showing_a_ticket(&self) -> bool {
-        let method = self.proof.as_ref().and_then(|(at, _, _)| self.rules.mechanisms.get(*at));
-        method.is_some_and(|method| method.scheme() == Scheme::Kerberos)
+        let running = [&self.proof, &self.beside].into_iter().flatten();
+        let mut methods = running.filter_map(|running| self.rules.mechanisms.get(running.at));
+        methods.any(|method| method.scheme() == Scheme::Kerberos)
     }
 
     fn challenged(&mut self, by: Challenger, challenges: Vec<Challenge>, now: Now) {
         self.rounds = self.rounds.saturating_add(1);
-        let running = self.proof.take();
         let fresh = challenges.iter().filter(|c| c.gssapi_data().is_none_or(str::is_empty));
         for challenge in fresh {
             let kind = |c: &Challenge| (c.scheme().clone(), c.algorithm().map(str::to_owned));
-            self.offer.retain(|(_, known)| kind(known) != kind(challenge));
+            self.offer.retain(|(who, known)| *who != by || kind(known) != kind(challenge));
             self.offer.push((by, challenge.clone()));
         }
-        let Some((at, who, mut proof)) = running else {
-            return self.prove(now);
+        let turns = self.proof.as_ref().is_some_and(|running| running.by != by);
+        if turns && !self.turn_to(by) {
+            return self.fail(SignInError::Garbage("two ask at once".into()));
+        }
+        let Some(Running { at, who, mut proof, .. }) = self.proof.take() else {
+            return self.prove(by, now);
         };
         let method = self.rules.mechanisms.get(at).cloned();
         let said = method.and_then(|m| challenges.into_iter().find(|c| m.answers(c)));
+        let another = |c: &Challenge| proof.is_complete() && c.realm() != Some(proof.realm());
+        if said.as_ref().is_some_and(another) {
+            // Not a no to what was shown, but to show it a second time would be one try too many.
+            let why = WireText::from("the server has an answer, and asks for another realm");
+            self.give_up(by, at, who, why.into());
+            return self.fail(self.no_common_scheme());
+        }
         let verdict = match said {
-            _ if self.rounds > Self::ROUND_LIMIT => Err(Unanswered::Failed("endless".into())),
+            _ if self.rounds > Self::ROUND_LIMIT => {
+                Err(Unanswered::Failed(WireText::from("endless").into()))
+            }
             Some(challenge) => proof.challenged(&challenge, now, &*self.random),
             None if proof.is_complete() => Err(Unanswered::Rejected),
-            None => Err(Unanswered::Failed("the server no longer offers it".into())),
+            None => {
+                Err(Unanswered::Failed(WireText::from("the server no longer offers it").into()))
+            }
         };
         let sent = match verdict {
-            Ok(()) => self.send(&mut proof).map_err(Unanswered::Failed),
+            Ok(()) => self.send(&mut proof).map_err(|why| Unanswered::Failed(why.into())),
             Err(unanswered) => Err(unanswered),
         };
         match sent {
-            Ok(()) => self.proof = Some((at, who, proof)),
+            Ok(()) => self.proof = Some(Running { by, at, who, proof }),
             Err(Unanswered::Failed(why)) => {
-                self.give_up(at, who, why);
-                self.prove(now);
+                self.give_up(by, at, who, why);
+                self.prove(by, now);
             }
             Err(Unanswered::Rejected) => {
                 self.rejected = self.rules.mechanisms.get(at).map(Method::scheme);
@@ -303,9 +346,18 @@ impl SignIn {
                     Who::CurrentUser => self.rules.current_user = false,
                     Who::Supplied => self.cache.reject(),
                 }
-                self.prove(now);
+                self.prove(by, now);
             }
         }
+    }
+
+    /// The proxy has been satisfied and the registrar asks, or the other way about. What has been
+    /// shown goes on beside what is asked for now; a proof that is not whole shows nothing.
+    fn turn_to(&mut self, by: Challenger) -> bool {
+        let turned = self.beside.take_if(|running| running.by == by);
+        let shown = std::mem::replace(&mut self.proof, turned);
+        self.beside = shown.filter(|running| running.proof.is_complete());
+        self.beside.is_some()
     }
 }
 

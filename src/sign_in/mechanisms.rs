@@ -5,7 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::auth::{
-    Association, AssociationError, Authorization, Identity, MechanismProvider, Protection,
+    Association, AssociationError, Authorization, Identity, MechanismErrorKind, MechanismProvider,
+    Protection,
 };
 #[cfg(feature = "digest")]
 use crate::auth::{Digest, DigestAlgorithm, DigestError};
@@ -153,21 +154,54 @@ impl Method {
         identity: Identity<'_>,
         now: Now,
         random: &dyn Random,
-    ) -> Result<Proof, WireText> {
+    ) -> Result<Proof, Trouble> {
         match self {
             Self::Provider(provider) => {
                 Association::start(challenge, by, &**provider, identity, now, random)
                     .map(|association| Proof::Association(Box::new(association)))
-                    .map_err(|error| told(&error))
+                    .map_err(Trouble::from)
             }
             #[cfg(feature = "digest")]
             Self::Digest(_) => match identity {
                 Identity::Supplied(credentials) => Digest::start(challenge, by, credentials)
                     .map(|digest| Proof::Digest(Box::new(digest)))
-                    .map_err(|error| WireText::printed(&error)),
-                Identity::CurrentUser => Err("it needs a password".into()),
+                    .map_err(|error| WireText::printed(&error).into()),
+                Identity::CurrentUser => Err(WireText::from("it needs a password").into()),
             },
         }
+    }
+
+    /// What keeps `challenge` from being answered, whoever answers it.
+    pub(super) fn check(&self, challenge: &Challenge) -> Result<(), Trouble> {
+        match self {
+            Self::Provider(_) => Association::check_first(challenge).map_err(Trouble::from),
+            #[cfg(feature = "digest")]
+            Self::Digest(_) => {
+                Digest::check(challenge).map_err(|error| WireText::printed(&error).into())
+            }
+        }
+    }
+}
+
+/// Why a mechanism cannot go on.
+pub(crate) struct Trouble {
+    pub(super) why: WireText,
+    pub(super) kind: Option<MechanismErrorKind>,
+}
+
+impl From<WireText> for Trouble {
+    fn from(why: WireText) -> Self {
+        Self { why, kind: None }
+    }
+}
+
+impl From<AssociationError> for Trouble {
+    fn from(error: AssociationError) -> Self {
+        let kind = match &error {
+            AssociationError::Mechanism(error) => Some(error.kind().clone()),
+            _ => None,
+        };
+        Self { why: told(&error), kind }
     }
 }
 
@@ -191,7 +225,7 @@ pub(crate) enum Unanswered {
     /// All has been said: the server does not believe it.
     Rejected,
     /// The mechanism cannot go on; another may.
-    Failed(WireText),
+    Failed(Trouble),
 }
 
 impl Proof {
@@ -240,6 +274,24 @@ impl Proof {
         }
     }
 
+    /// Who asked for it.
+    pub(crate) fn by(&self) -> Challenger {
+        match self {
+            Self::Association(association) => association.by(),
+            #[cfg(feature = "digest")]
+            Self::Digest(digest) => digest.by(),
+        }
+    }
+
+    /// Which accounts it is about.
+    pub(super) fn realm(&self) -> &str {
+        match self {
+            Self::Association(association) => association.realm(),
+            #[cfg(feature = "digest")]
+            Self::Digest(digest) => digest.realm(),
+        }
+    }
+
     /// Whether the server has been given all that it needs to believe us.
     pub(super) fn is_complete(&self) -> bool {
         match self {
@@ -273,13 +325,13 @@ impl Proof {
                 association.challenged(challenge, now, random).map_err(|error| match error {
                     AssociationError::Rejected => Unanswered::Rejected,
                     _ if association.is_up() => Unanswered::Rejected,
-                    error => Unanswered::Failed(told(&error)),
+                    error => Unanswered::Failed(error.into()),
                 })
             }
             #[cfg(feature = "digest")]
             Self::Digest(digest) => digest.challenged(challenge).map_err(|error| match error {
                 DigestError::Missing(_) | DigestError::Qop(_) => {
-                    Unanswered::Failed(WireText::printed(&error))
+                    Unanswered::Failed(WireText::printed(&error).into())
                 }
                 _ => Unanswered::Rejected,
             }),

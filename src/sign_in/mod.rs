@@ -30,7 +30,7 @@ mod machine;
 
 mod prove;
 
-pub use cache::{AskReason, CredentialCache, CredentialRequest};
+pub use cache::{AskReason, CredentialCache, CredentialRequest, Verdict};
 pub use machine::SignIn;
 pub(crate) use machine::Welcome;
 pub use mechanisms::Mechanisms;

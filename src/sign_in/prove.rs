@@ -1,11 +1,11 @@
 //! How to prove who we are: which mechanism is next, for whom, and what it sends.
 
 use super::cache::{AskReason, CredentialRequest};
-use super::machine::{Next, SignIn, Who};
-use super::mechanisms::{Method, Proof};
+use super::machine::{Next, Running, SignIn, Who};
+use super::mechanisms::{Method, Proof, Trouble};
 use super::refusal::{Attempt, SignInError};
 use super::step::Step;
-use crate::auth::{Credentials, Identity};
+use crate::auth::{Authorization, Credentials, Identity};
 use crate::now::Now;
 use crate::sip::{Challenge, Challenger, Message};
 use crate::text::WireText;
@@ -13,23 +13,23 @@ use crate::text::WireText;
 impl SignIn {
     /// Starts the best mechanism that is left; or asks for credentials, if one is left that takes
     /// them; or gives up.
-    pub(super) fn prove(&mut self, now: Now) {
-        self.rounds = 0;
+    pub(super) fn prove(&mut self, by: Challenger, now: Now) {
+        (self.rounds, self.asker) = (0, by);
         let held = self.cache.held().cloned();
         let current = self.rules.current_user.then_some((Who::CurrentUser, Identity::CurrentUser));
         let supplied = held.as_ref().map(|held| (Who::Supplied, Identity::Supplied(held)));
         for (who, identity) in current.into_iter().chain(supplied) {
-            while let Some((at, method, by, challenge)) = self.best(who, identity) {
+            while let Some((at, method, challenge)) = self.best(by, who, identity) {
                 match self.begin(&method, (by, &challenge), identity, now) {
                     Ok(proof) => {
-                        self.proof = Some((at, who, proof));
+                        self.proof = Some(Running { by, at, who, proof });
                         return;
                     }
-                    Err(why) => self.give_up(at, who, why),
+                    Err(why) => self.give_up(by, at, who, why),
                 }
             }
         }
-        self.ask(held.is_none());
+        self.ask(by, held.is_none());
     }
 
     fn begin(
@@ -38,35 +38,55 @@ impl SignIn {
         (by, challenge): (Challenger, &Challenge),
         identity: Identity<'_>,
         now: Now,
-    ) -> Result<Proof, WireText> {
-        self.server.check_target(challenge, self.register.address().domain())?;
+    ) -> Result<Proof, Trouble> {
+        self.check(method, challenge)?;
         let mut proof = method.start((by, challenge), identity, now, &*self.random)?;
         self.send(&mut proof)?;
         Ok(proof)
     }
 
-    /// The first mechanism of the caller's that the server offers, and that is not used up.
+    /// That a challenge can be answered at all, and may be answered to this server.
+    fn check(&self, method: &Method, challenge: &Challenge) -> Result<(), Trouble> {
+        self.server.check_target(challenge, self.register.address().domain())?;
+        method.check(challenge)
+    }
+
+    /// The first mechanism of the caller's that whoever asks offers, and that is not used up.
     fn best(
         &self,
+        by: Challenger,
         who: Who,
         identity: Identity<'_>,
-    ) -> Option<(usize, Method, Challenger, Challenge)> {
+    ) -> Option<(usize, Method, Challenge)> {
         let mechanisms = self.rules.mechanisms.over(self.server.endpoint.protocol);
         let mut usable = mechanisms
-            .filter(|(at, method)| !self.spent.contains(&(*at, who)) && method.takes(identity));
+            .filter(|(at, method)| !self.spent.contains(&(by, *at, who)) && method.takes(identity));
         usable.find_map(|(at, method)| {
-            let (by, challenge) = self.offer.iter().find(|(_, c)| method.answers(c))?;
-            Some((at, method.clone(), *by, challenge.clone()))
+            let mut offer = self.offer.iter().filter(|(asker, _)| *asker == by);
+            let (_, challenge) = offer.find(|(_, c)| method.answers(c))?;
+            Some((at, method.clone(), challenge.clone()))
         })
     }
 
-    fn ask(&mut self, wanted: bool) {
+    fn ask(&mut self, by: Challenger, wanted: bool) {
         // Whether a mechanism takes passwords does not depend on whose it is.
         let anybody = "user".parse().ok().map(|account| Credentials::new(account, ""));
         let identity = anybody.as_ref().filter(|_| wanted).map(Identity::Supplied);
-        let best = identity.and_then(|identity| self.best(Who::Supplied, identity));
+        let mut best = None;
+        while let Some(found) = identity.and_then(|identity| self.best(by, Who::Supplied, identity))
+        {
+            let (at, method, challenge) = &found;
+            match self.check(method, challenge) {
+                Ok(()) => {
+                    best = Some(found);
+                    break;
+                }
+                // Nobody is asked for a password that cannot be used.
+                Err(trouble) => self.give_up(by, *at, Who::Supplied, trouble),
+            }
+        }
         self.next = Next::Say(match (best, self.rejected.clone()) {
-            (Some((_, method, _, challenge)), _) => Step::AskCredentials(CredentialRequest {
+            (Some((_, method, challenge)), _) => Step::AskCredentials(CredentialRequest {
                 address: self.register.address().clone(),
                 endpoint: self.server.endpoint.clone(),
                 realm: challenge.realm().unwrap_or_default().into(),
@@ -79,17 +99,30 @@ impl SignIn {
                 },
             }),
             (None, Some(scheme)) => Step::Failed(SignInError::Rejected(scheme)),
-            (None, None) => Step::Failed(SignInError::NoCommonScheme {
-                offered: self.offer.iter().map(|(_, c)| c.scheme().clone()).collect(),
-                attempts: self.attempts.clone(),
-            }),
+            (None, None) => Step::Failed(self.no_common_scheme()),
         });
     }
 
-    pub(super) fn give_up(&mut self, at: usize, who: Who, why: WireText) {
-        self.spent.push((at, who));
-        let scheme = self.rules.mechanisms.get(at).map(Method::scheme);
-        self.attempts.extend(scheme.map(|scheme| Attempt { scheme, why }));
+    pub(super) fn no_common_scheme(&self) -> SignInError {
+        SignInError::NoCommonScheme {
+            offered: self.offer.iter().map(|(_, c)| c.scheme().clone()).collect(),
+            attempts: self.attempts.clone(),
+        }
+    }
+
+    pub(super) fn give_up(
+        &mut self,
+        by: Challenger,
+        at: usize,
+        who: Who,
+        Trouble { why, kind }: Trouble,
+    ) {
+        self.spent.push((by, at, who));
+        let Some(scheme) = self.rules.mechanisms.get(at).map(Method::scheme) else { return };
+        let attempt = Attempt { scheme, why, kind };
+        if !self.attempts.contains(&attempt) {
+            self.attempts.push(attempt);
+        }
     }
 
     /// Makes the next REGISTER, with the proof in it.
@@ -98,8 +131,12 @@ impl SignIn {
         let register = self.register.clone().next();
         let message = Message::parse(register.write()).map_err(printed)?;
         let authorization = proof.authorize(&message, &*self.random)?;
+        let beside = match &mut self.beside {
+            Some(running) => Some(running.proof.authorize(&message, &*self.random)?),
+            None => None,
+        };
         self.register = register;
-        self.next = Next::Send(authorization.add_to(&message));
+        self.next = Next::Send(Authorization::add_all(&message, [beside, Some(authorization)]));
         Ok(())
     }
 }

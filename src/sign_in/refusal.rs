@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::redirect::RedirectObjection;
+use crate::auth::MechanismErrorKind;
 use crate::discovery::Fault;
 use crate::sip::{Answer, Contact, Remedy, Response, Scheme, ServerRefusal};
 use crate::text::WireText;
@@ -103,7 +104,48 @@ pub struct Attempt {
     pub scheme: Scheme,
     /// What went wrong.
     pub why: WireText,
+    /// The kind of it, where the mechanism itself failed.
+    pub kind: Option<MechanismErrorKind>,
 }
+
+/// What a mechanism ran into says more than that it could not go on: the first of these that any of
+/// the attempts ran into is the one that is told. Whatever is not here is the server's.
+const TELLING: [(MechanismErrorKind, Fault, &str, Retry); 6] = {
+    use MechanismErrorKind as Kind;
+    [
+        (
+            Kind::Expired,
+            Fault::Machine,
+            "get a new ticket: log on to the domain again",
+            Retry::AfterChange,
+        ),
+        (Kind::ClockSkew, Fault::Machine, "set the clock of this machine", Retry::AfterChange),
+        (
+            Kind::NoTicket,
+            Fault::Machine,
+            "get a ticket: log on to the domain; or have the server offer a scheme that takes a password",
+            Retry::AfterChange,
+        ),
+        (
+            Kind::Unreachable,
+            Fault::Network,
+            "check the network to the ticket server, then try again",
+            Retry::Later,
+        ),
+        (
+            Kind::UnknownService,
+            Fault::Server,
+            "have the server registered with the ticket server, under sip and its name",
+            Retry::AfterChange,
+        ),
+        (
+            Kind::Random,
+            Fault::Machine,
+            "see to the random number source of this machine",
+            Retry::AfterChange,
+        ),
+    ]
+};
 
 /// When to try again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -249,6 +291,14 @@ impl SignInError {
         }
     }
 
+    /// What the most telling of the attempts says about it.
+    fn telling(&self) -> Option<(Fault, &'static str, Retry)> {
+        let Self::NoCommonScheme { attempts, .. } = self else { return None };
+        let met = |kind| attempts.iter().any(|attempt| attempt.kind.as_ref() == Some(kind));
+        let telling = TELLING.iter().find(|(kind, ..)| met(kind));
+        telling.map(|(_, fault, advice, retry)| (*fault, *advice, *retry))
+    }
+
     /// How long the server asked to be left alone.
     pub fn retry_after(&self) -> Option<Duration> {
         self.refusal()?.retry_after
@@ -256,6 +306,9 @@ impl SignInError {
 
     /// Whose fault it is, as far as a client can tell.
     pub fn fault(&self) -> Fault {
+        if let Some((fault, ..)) = self.telling() {
+            return fault;
+        }
         match self {
             Self::AddressMismatch(_)
             | Self::CredentialsNeeded
@@ -270,6 +323,9 @@ impl SignInError {
 
     /// What to do about it, in a sentence.
     pub fn advice(&self) -> &'static str {
+        if let Some((_, advice, _)) = self.telling() {
+            return advice;
+        }
         match self {
             Self::AddressMismatch(_) => {
                 "check that the sign-in address and the account belong to the same person"
@@ -314,6 +370,9 @@ impl SignInError {
 
     /// When to try again.
     pub fn retry(&self) -> Retry {
+        if let Some((.., retry)) = self.telling() {
+            return retry;
+        }
         match self {
             Self::BadRequest(_) => Retry::Never,
             Self::CredentialsNeeded | Self::Rejected(_) => Retry::WithCredentials,

@@ -9,7 +9,8 @@ use bytes::Bytes;
 use super::lost::SessionError;
 use super::machine::{Errand, Upkeep};
 use super::step::Step;
-use crate::sign_in::{self, AskReason, SignIn, SignInError};
+use crate::auth::Authorization;
+use crate::sign_in::{self, AskReason, Proof, SignIn, SignInError};
 use crate::sip::Message;
 use crate::text::WireText;
 
@@ -24,6 +25,7 @@ impl Upkeep {
             }
             Some(Errand::Renewal { sign_in, .. }) => {
                 self.register = sign_in.register().clone();
+                self.cache = sign_in.cache().clone();
                 None
             }
             Some(Errand::Again { rounds }) => return self.tell(rounds.saturating_add(1), now),
@@ -72,8 +74,8 @@ impl Upkeep {
     ) -> ControlFlow<Step, Option<Instant>> {
         let step = match sign_in.poll_step(now) {
             sign_in::Step::AskCredentials(_) if asked && now >= self.expires_at => {
-                self.lose(SessionError::Renewal(SignInError::CredentialsNeeded));
-                return Continue(None);
+                return self
+                    .not_renewed(&sign_in, SessionError::Renewal(SignInError::CredentialsNeeded));
             }
             sign_in::Step::AskCredentials(_) if asked => Continue(None),
             sign_in::Step::AskCredentials(mut request) => {
@@ -90,16 +92,24 @@ impl Upkeep {
                 return Continue(None);
             }
             sign_in::Step::Redirected { contacts, .. } => {
-                self.lose(SessionError::Redirected(contacts));
-                return Continue(None);
+                return self.not_renewed(&sign_in, SessionError::Redirected(contacts));
             }
             sign_in::Step::Failed(error) => {
-                self.lose(SessionError::Renewal(error));
-                return Continue(None);
+                return self.not_renewed(&sign_in, SessionError::Renewal(error));
             }
         };
         self.errand = Some(Errand::Renewal { sign_in, asked });
         step
+    }
+
+    fn not_renewed(
+        &mut self,
+        sign_in: &SignIn,
+        error: SessionError,
+    ) -> ControlFlow<Step, Option<Instant>> {
+        self.cache = sign_in.cache().clone();
+        self.lose(error);
+        Continue(None)
     }
 
     /// Begins a new association, as at the first sign-in: with a REGISTER that proves nothing.
@@ -141,10 +151,12 @@ impl Upkeep {
     fn proved(&mut self) -> Result<Bytes, WireText> {
         let message = Message::parse(self.register.write());
         let message = message.map_err(|error| WireText::printed(&error))?;
-        match &mut self.proof {
-            Some(proof) => Ok(proof.authorize(&message, &*self.random)?.add_to(&message)),
-            None => Ok(message.as_bytes().clone()),
-        }
+        let prove = |proof: &mut Option<Proof>| match proof {
+            Some(proof) => proof.authorize(&message, &*self.random).map(Some),
+            None => Ok(None),
+        };
+        let authorizations = [prove(&mut self.beside)?, prove(&mut self.proof)?];
+        Ok(Authorization::add_all(&message, authorizations))
     }
 
     /// When to say a word, if nothing is sent before (RFC 5626 section 4.4.1).

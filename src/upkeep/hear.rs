@@ -8,7 +8,7 @@ use super::step::{Heard, Step};
 use crate::auth::{Association, Protection};
 use crate::now::Now;
 use crate::sign_in::{Registration, SignIn, SignInError, Welcome};
-use crate::sip::{Answer, Contact, Message, Response};
+use crate::sip::{Answer, Contact, Message, Response, Scheme};
 use crate::text::WireText;
 
 /// Answers to our own REGISTERs.
@@ -45,7 +45,7 @@ impl Upkeep {
         };
         let unsigned = self.is_signed() && protection == Protection::Absent;
         match response.status() {
-            200..=299 if unsigned && !self.rules.allow_unsigned => {
+            200..=299 if unsigned && !self.may_be_unsigned() => {
                 self.fail(SignInError::SignatureAbsent);
             }
             200..=299 if self.register.is_sign_out() => self.end = Some(Step::SignedOut),
@@ -68,12 +68,16 @@ impl Upkeep {
 
     /// A new association is up.
     pub(super) fn renewed(&mut self, sign_in: SignIn, now: Instant) {
-        let Some(Welcome { register, cache, proof, registration, .. }) = sign_in.welcomed() else {
+        let before = self.cache.held();
+        let new = sign_in.accepted().filter(|new| !before.is_some_and(|before| before.are(new)));
+        self.accepted = new.cloned();
+        let Some(Welcome { register, cache, proof, beside, registration, .. }) = sign_in.welcomed()
+        else {
             return;
         };
         let until = now.checked_add(self.rules.answer_within).unwrap_or(now);
         self.former = self.proof.take().map(|proof| (proof, until));
-        (self.register, self.cache, self.proof) = (register, cache, proof);
+        (self.register, self.cache, self.proof, self.beside) = (register, cache, proof, beside);
         self.associated(now);
         self.kept(registration, now);
     }
@@ -119,6 +123,12 @@ impl Upkeep {
         self.association().is_some()
     }
 
+    /// Who was shown a ticket has to prove that it could read it; nothing allows it not to.
+    pub(super) fn may_be_unsigned(&self) -> bool {
+        let scheme = self.association().map(Association::scheme);
+        self.rules.allow_unsigned && scheme != Some(&Scheme::Kerberos)
+    }
+
     pub(super) fn verify(&mut self, message: &Message, now: Now) -> Result<Protection, WireText> {
         let Some(proof) = &mut self.proof else { return Ok(Protection::Absent) };
         let wrong = match proof.verify(message, now, &*self.random) {
@@ -127,18 +137,28 @@ impl Upkeep {
         };
         let former = self.former.as_mut().filter(|(_, until)| now.instant < *until);
         let verified = former.and_then(|(proof, _)| proof.verify(message, now, &*self.random).ok());
+        // A server has the new keys with our last token, before its answer to it is here.
+        let next = match &mut self.errand {
+            Some(Errand::Renewal { sign_in, .. }) => Some(sign_in),
+            _ => None,
+        };
+        let verified = verified.or_else(|| next?.verify(message, now));
         verified.ok_or(wrong)
     }
 
     /// Whether a response brings a new nonce for Digest, which is kept for the next request.
     pub(super) fn takes_nonce(&mut self, response: &Response, now: Now) -> bool {
-        let Some(proof) = self.proof.as_mut().filter(|proof| !proof.is_signed()) else {
+        let Answer::Challenged { by, challenges, .. } = Answer::to_first_register(response) else {
             return false;
         };
-        let Answer::Challenged { challenges, .. } = Answer::to_first_register(response) else {
-            return false;
-        };
-        challenges.iter().any(|challenge| proof.challenged(challenge, now, &*self.random).is_ok())
+        // Whoever lets a REGISTER in as the registrar is a proxy to the caller's requests, so either
+        // may be meant; first the one that asked by this name.
+        let mut proofs = [&mut self.proof, &mut self.beside];
+        proofs.sort_by_key(|proof| proof.as_ref().is_none_or(|proof| proof.by() != by));
+        proofs.into_iter().flatten().any(|proof| {
+            let mut asked = challenges.iter();
+            !proof.is_signed() && asked.any(|c| proof.challenged(c, now, &*self.random).is_ok())
+        })
     }
 
     pub(super) fn drop(&mut self, why: WireText) -> Heard {

@@ -8,11 +8,14 @@ use bytes::Bytes;
 
 use super::lost::{SendError, SessionError};
 use super::step::{Heard, Step};
-use crate::auth::{Association, Credentials, Protection};
+use crate::address::SipAddress;
+use crate::auth::{Association, Authorization, Credentials, Protection};
 use crate::discovery::Seed;
 use crate::now::Now;
 use crate::random::Random;
-use crate::sign_in::{CredentialCache, Proof, Registration, Rules, Server, SignIn, Welcome};
+use crate::sign_in::{
+    CredentialCache, Proof, Registration, Rules, Server, SignIn, Verdict, Welcome,
+};
 use crate::sip::{Message, Register};
 
 /// A session on one connection, once it is signed in: a pure machine. See the [module](super).
@@ -21,10 +24,16 @@ pub struct Upkeep {
     pub(super) rules: Rules,
     pub(super) random: Arc<dyn Random>,
     pub(super) cache: CredentialCache,
+    /// Of how many rejected credentials the caller knows.
+    pub(super) told: usize,
+    /// What let us in anew, until the caller knows.
+    pub(super) accepted: Option<Credentials>,
     /// The dialog: the last REGISTER.
     pub(super) register: Register,
     pub(super) registration: Registration,
     pub(super) proof: Option<Proof>,
+    /// What a proxy in front of the registrar is shown, or the other way about.
+    pub(super) beside: Option<Proof>,
     /// The proof before, for what the server signed with it, and until when.
     pub(super) former: Option<(Proof, Instant)>,
     pub(super) errand: Option<Errand>,
@@ -84,15 +93,19 @@ impl Upkeep {
     /// `seed` spreads the keep-alives of many clients over time.
     pub fn new(sign_in: SignIn, seed: Seed, now: Instant) -> Option<Self> {
         let welcome = sign_in.welcomed()?;
-        let Welcome { register, server, rules, cache, random, proof, registration } = welcome;
+        let Welcome { register, server, rules, cache, random, proof, beside, registration } =
+            welcome;
         let mut upkeep = Self {
             server,
             rules,
             random,
+            told: cache.rejected().len(),
+            accepted: None,
             cache,
             register,
             registration,
             proof,
+            beside,
             former: None,
             errand: None,
             leaving: false,
@@ -126,7 +139,7 @@ impl Upkeep {
     /// Takes a message that came from the server, and says whose it is.
     ///
     /// With a security association, what is signed wrongly is dropped, and so is what is not signed
-    /// unless [`Rules::allow_unsigned`]: except for provisional responses, which real servers do not
+    /// unless [`Rules::allow_unsigned`], which counts for nothing with Kerberos: except for provisional responses, which real servers do not
     /// sign, and for 401 and 407, with which a server says that it has no association with us. Such an
     /// answer to the caller also makes a new one due. Without an association nothing can be signed,
     /// and everything is the caller's, as [`Protection::Absent`]. [MS-SIPAE section 3.2.5.2]
@@ -155,9 +168,7 @@ impl Upkeep {
                 self.renew_at = Some(self.renewable_at);
                 Heard::Yours(Protection::Absent)
             }
-            Ok(Protection::Absent)
-                if !matches!(status, 100..=199) && !self.rules.allow_unsigned =>
-            {
+            Ok(Protection::Absent) if !matches!(status, 100..=199) && !self.may_be_unsigned() => {
                 self.drop("it is not signed".into())
             }
             Ok(protection) => Heard::Yours(protection),
@@ -179,15 +190,13 @@ impl Upkeep {
             None if self.leaving => return Err(SendError::SignedOut),
             None => {}
         }
-        let authorization = match &mut self.proof {
-            Some(proof) => proof.pass(message, &*self.random).map_err(SendError::Unsignable)?,
-            None => None,
+        let pass = |proof: &mut Option<Proof>| match proof {
+            Some(proof) => proof.pass(message, &*self.random).map_err(SendError::Unsignable),
+            None => Ok(None),
         };
+        let authorizations = [pass(&mut self.beside)?, pass(&mut self.proof)?];
         self.sent_at = now;
-        Ok(match authorization {
-            Some(authorization) => authorization.add_to(message),
-            None => message.as_bytes().clone(),
-        })
+        Ok(Authorization::add_all(message, authorizations))
     }
 
     /// Hands in what [`Step::AskCredentials`] asked for; `None` when nobody knows.
@@ -196,6 +205,20 @@ impl Upkeep {
             sign_in.supply(credentials, now);
             *asked = false;
         }
+    }
+
+    /// What the server made of credentials since: those that [`supply`](Self::supply) brought, and
+    /// those of the sign-in if it does not believe them any more. Each is told once.
+    pub fn judged(&mut self) -> Option<(Credentials, Verdict)> {
+        let cache = match &self.errand {
+            Some(Errand::Renewal { sign_in, .. }) => sign_in.cache(),
+            _ => &self.cache,
+        };
+        if let Some(rejected) = cache.rejected().get(self.told).cloned() {
+            self.told = self.told.saturating_add(1);
+            return Some((rejected, Verdict::Rejected));
+        }
+        Some((self.accepted.take()?, Verdict::Accepted))
     }
 
     /// Makes a refresh due at once: after the machine has slept, say.
@@ -215,13 +238,20 @@ impl Upkeep {
 
     /// Takes note that the connection is of no use any more.
     pub fn lose(&mut self, error: SessionError) {
-        self.errand = None;
+        if let Some(Errand::Renewal { sign_in, .. }) = self.errand.take() {
+            self.cache = sign_in.cache().clone();
+        }
         self.end.get_or_insert(Step::Lost(error));
     }
 
     /// How it ended: the step that the machine answers for ever; `None` while it lives.
     pub fn end(&self) -> Option<&Step> {
         self.end.as_ref()
+    }
+
+    /// Who is signed in.
+    pub fn address(&self) -> &SipAddress {
+        self.register.address()
     }
 
     /// The server at the other end.

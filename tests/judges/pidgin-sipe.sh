@@ -174,9 +174,14 @@ sipe_saw director 6 "$valid"
 ours director 'signed in at tls pool04.contoso.test:5061'
 echo 'found the Director by DNS and followed it home: pidgin-sipe, then our client'
 
-sipe password 'passw0rd!' 'FAILED AUTHENTICATION_FAILED: Authentication failed' server=pool04.contoso.test:5061
-ours password 'rejected' server=pool04.contoso.test:5061 'password=passw0rd!'
-echo 'turned away with a wrong password: pidgin-sipe, then our client'
+# In version 4 the last token is signed, so that a registrar which takes any password finds the signature wrong and
+# says no all the same; in versions 2 and 3 nothing but the proof of the password can turn anybody away.
+for version in 2 3 4; do
+    pool=pool0$version.contoso.test:5061
+    sipe "password$version" 'passw0rd!' 'FAILED AUTHENTICATION_FAILED: Authentication failed' "server=$pool"
+    ours "password$version" 'rejected' "server=$pool" 'password=passw0rd!'
+done
+echo 'turned away with a wrong password in each version: pidgin-sipe, then our client'
 
 sipe damaged 'Passw0rd!' 'FAILED NETWORK_ERROR: Invalid message signature received' server=damaged.contoso.test:5061
 ours damaged 'signature' server=damaged.contoso.test:5061
