@@ -6,9 +6,10 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use super::attempt::Attempt;
 use super::cache::CredentialCache;
 use super::mechanisms::{Method, Proof, Unanswered};
-use super::refusal::{Attempt, SignInError};
+use super::refusal::SignInError;
 use super::registration::Registration;
 use super::step::{Rules, Server, Step};
 use crate::auth::{Credentials, Protection};

@@ -14,6 +14,8 @@
 //! | [`Step::SignedIn`] | is signed in |
 //! | [`Step::Failed`] | tries another server if [`SignInError::remedy`] says so |
 
+mod attempt;
+
 mod refusal;
 
 mod mechanisms;
@@ -30,12 +32,13 @@ mod machine;
 
 mod prove;
 
+pub use attempt::{Attempt, Retry};
 pub use cache::{AskReason, CredentialCache, CredentialRequest, Verdict};
 pub use machine::SignIn;
 pub(crate) use machine::Welcome;
 pub use mechanisms::Mechanisms;
 pub(crate) use mechanisms::Proof;
 pub use redirect::{RedirectObjection, Redirects};
-pub use refusal::{Attempt, Retry, SignInError};
+pub use refusal::SignInError;
 pub use registration::Registration;
 pub use step::{Rules, Server, Step};

@@ -1,9 +1,10 @@
 //! How to prove who we are: which mechanism is next, for whom, and what it sends.
 
+use super::attempt::Attempt;
 use super::cache::{AskReason, CredentialRequest};
 use super::machine::{Next, Running, SignIn, Who};
 use super::mechanisms::{Method, Proof, Trouble};
-use super::refusal::{Attempt, SignInError};
+use super::refusal::SignInError;
 use super::step::Step;
 use crate::auth::{Authorization, Credentials, Identity};
 use crate::now::Now;
