@@ -1,7 +1,12 @@
 //! A connection that carries whole SIP messages.
 
+use std::future::poll_fn;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::task::{Poll, ready};
+
 use bytes::{Buf, Bytes, BytesMut};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf, ReadHalf, WriteHalf};
 
 use crate::sip::{FramingError, Message, MessageReader};
 use crate::text::WireText;
@@ -89,16 +94,31 @@ impl Inbox {
             let message = self.reader.read(&mut input)?;
             let taken = self.unread.len().saturating_sub(input.len());
             self.unread.advance(taken);
+            if self.unread.is_empty() {
+                // A session is idle most of its life, and then holds no buffer.
+                self.unread = BytesMut::new();
+            }
             if let Some(message) = message {
                 // A connection that lives for days may carry more keep-alives than are counted.
                 self.reader.take_keep_alives();
                 return Ok(message);
             }
-            self.unread.reserve(Self::READ_SIZE);
-            if from.read_buf(&mut self.unread).await? == 0 {
+            if self.read(from).await? == 0 {
                 return Err(ChannelError::Closed);
             }
         }
+    }
+
+    /// Waits for bytes without a buffer to keep them in; there is one once they have come.
+    async fn read(&mut self, from: &mut (impl AsyncRead + Unpin)) -> std::io::Result<usize> {
+        poll_fn(|cx| {
+            let mut room = [MaybeUninit::uninit(); Self::READ_SIZE];
+            let mut came = ReadBuf::uninit(&mut room);
+            ready!(Pin::new(&mut *from).poll_read(cx, &mut came))?;
+            self.unread.extend_from_slice(came.filled());
+            Poll::Ready(Ok(came.filled().len()))
+        })
+        .await
     }
 }
 

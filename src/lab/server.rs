@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures_util::future::{Either, select};
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use rustls::ServerConfig;
+use rustls::{HandshakeKind, ServerConfig};
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -245,7 +245,8 @@ impl Site {
             return end(stream).await;
         };
         let mut stream = TlsAcceptor::from(Arc::clone(tls)).accept(stream).await?;
-        note.handshake(stream.get_ref().1.server_name());
+        let tls = stream.get_ref().1;
+        note.handshake(tls.server_name(), tls.handshake_kind() == Some(HandshakeKind::Resumed));
         self.registrar.serve(&mut stream, note).await?;
         end(stream).await
     }
