@@ -19,7 +19,9 @@ use data_encoding::HEXLOWER;
 use futures_util::stream::{self, FuturesUnordered, StreamExt};
 use peak_alloc::PeakAlloc;
 use sip_signin::auth::{Credentials, DigestAlgorithm, Version};
-use sip_signin::discovery::{ClearText, ConnectFailure, Endpoint, Pace, Protocol, Search};
+use sip_signin::discovery::{
+    ClearText, ConnectFailure, Endpoint, Pace, Protocol, Search, Timeouts,
+};
 use sip_signin::lab::{Lab, Offer, Server};
 use sip_signin::net::{HickoryResolver, RustlsTransport};
 use sip_signin::sign_in::CredentialRequest;
@@ -33,6 +35,13 @@ use tokio::time::{Instant, Sleep, sleep, timeout};
 
 #[global_allocator]
 pub static HEAP: PeakAlloc = PeakAlloc;
+
+/// The users are the devices of so many people: the lab looks for an account from the first to the
+/// last.
+const ACCOUNTS: usize = 200;
+
+/// How long everything may take. The lab is one thread; ten thousand at once wait for it.
+const PATIENT: Duration = Duration::from_secs(300);
 
 /// From us to the servers and back.
 pub const ROUND_TRIP: Duration = Duration::from_millis(50);
@@ -75,6 +84,7 @@ impl Load {
 }
 
 /// The servers: two pools of equal weight. Says where they are, and runs until nobody listens.
+#[expect(clippy::disallowed_methods, reason = "this process is the world, not the client")]
 pub fn serve(users: usize, Load { protocol, offer }: Load) -> Result<(), Box<dyn Error>> {
     let service = match protocol {
         Protocol::Tls => "_sipinternaltls._tcp.contoso.com",
@@ -91,7 +101,7 @@ pub fn serve(users: usize, Load { protocol, offer }: Load) -> Result<(), Box<dyn
             .server(server.address(Ipv4Addr::LOCALHOST).port(port).offers([offer]))
             .srv(service, 0, 10, port, pool);
     }
-    for user in (0..users).map(User::number) {
+    for user in (0..users.min(ACCOUNTS)).map(User::number) {
         lab = lab.account(user.account, user.password, user.address);
     }
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
@@ -111,6 +121,7 @@ struct User {
 
 impl User {
     fn number(n: usize) -> Self {
+        let n = n % ACCOUNTS;
         Self {
             account: format!(r"CONTOSO\user{n}"),
             password: format!("password {n}"),
@@ -140,7 +151,8 @@ impl Servers {
     }
 
     fn transport(&self) -> Result<RustlsTransport, Box<dyn Error>> {
-        Ok(RustlsTransport::with_roots([self.root.clone().into()])?)
+        let transport = RustlsTransport::with_roots([self.root.clone().into()])?;
+        Ok(transport.handshake_within(PATIENT))
     }
 }
 
@@ -261,12 +273,13 @@ pub fn run(load: Load, users: usize, at_once: usize) -> Result<Report, Box<dyn E
     // TCP and TLS take two round trips, as long as the usual head start. Who signs in alone gains by
     // racing; a gateway would pay two handshakes for each user.
     let pace = Pace { head_start: Some(Duration::from_secs(1)), ..Pace::DEFAULT };
-    let search = Search::builder().clear_text(ClearText::Allow).pace(pace).build()?;
+    let timeouts = Timeouts { connect: PATIENT, search: PATIENT, ..Timeouts::DEFAULT };
+    let search = Search::builder().clear_text(ClearText::Allow).pace(pace).timeouts(timeouts);
     let client = Client::builder(
         HickoryResolver::with_servers([servers.dns]),
         Distant(servers.transport()?),
     );
-    let client = client.search(search).build();
+    let client = client.search(search.build()?).answer_within(PATIENT).build();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         // Somebody who warms up what is done once, and finds out where the pools are.
@@ -307,14 +320,18 @@ pub fn run(load: Load, users: usize, at_once: usize) -> Result<Report, Box<dyn E
         let senders: Vec<_> = sessions.iter().map(Session::sender).collect();
         let mut receiving: FuturesUnordered<_> = sessions.into_iter().map(receive).collect();
         // Each is polled once, and waits.
-        timeout(ROUND_TRIP, receiving.next()).await.err().ok_or("a session ended")?;
+        if let Ok(Some(end)) = timeout(ROUND_TRIP, receiving.next()).await {
+            return Err(format!("a session ended: {end:?}").into());
+        }
         let idle = meter.cost(senders.len().max(1));
         let held = wave.held.load(Ordering::Relaxed);
         let in_flight = held.saturating_sub(meter.held) / at_once;
 
-        senders.iter().for_each(SessionSender::sign_out);
-        while let Some(end) = receiving.next().await {
-            end?;
+        for wave in senders.chunks(at_once.min(500)) {
+            wave.iter().for_each(SessionSender::sign_out);
+            for _ in wave {
+                receiving.next().await.ok_or("a session is missing")??;
+            }
         }
         latencies.sort();
         Ok(Report { bare, in_flight, future, idle, failures, took, latencies })

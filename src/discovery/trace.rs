@@ -131,7 +131,7 @@ pub enum Overdue {
 
 impl Trace {
     pub(super) fn new(address: SipAddress, search: Search, seed: Seed) -> Self {
-        Self { address, search, seed, events: Vec::with_capacity(16) }
+        Self { address, search, seed, events: Vec::with_capacity(40) }
     }
 
     /// Whose search it was.
