@@ -1,10 +1,14 @@
 //! A connection that carries whole SIP messages.
 
+use std::future::poll_fn;
 use std::io;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf, ReadHalf, WriteHalf};
 
 use crate::compression::{HeaderLayout, Level, Negotiation, PacketError};
 use crate::packed::Packed;
@@ -109,6 +113,10 @@ impl Inbox {
             let message = self.reader.read(&mut input)?;
             let taken = self.unread.len().saturating_sub(input.len());
             self.unread.advance(taken);
+            if self.unread.is_empty() {
+                // A session is idle most of its life, and then holds no buffer.
+                self.unread = BytesMut::new();
+            }
             if let Some(message) = message {
                 if self.asked.as_ref().is_some_and(|asked| asked.is_late_yes(&message)) {
                     return Err(ChannelError::LateCompression);
@@ -117,11 +125,22 @@ impl Inbox {
                 self.reader.take_keep_alives();
                 return Ok(message);
             }
-            self.unread.reserve(Self::READ_SIZE);
-            if from.read_buf(&mut self.unread).await? == 0 {
+            if self.read(from).await? == 0 {
                 return Err(ChannelError::Closed);
             }
         }
+    }
+
+    /// Waits for bytes without a buffer to keep them in; there is one once they have come.
+    async fn read(&mut self, from: &mut (impl AsyncRead + Unpin)) -> std::io::Result<usize> {
+        poll_fn(|cx| {
+            let mut room = [MaybeUninit::uninit(); Self::READ_SIZE];
+            let mut came = ReadBuf::uninit(&mut room);
+            ready!(Pin::new(&mut *from).poll_read(cx, &mut came))?;
+            self.unread.extend_from_slice(came.filled());
+            Poll::Ready(Ok(came.filled().len()))
+        })
+        .await
     }
 }
 

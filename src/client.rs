@@ -8,6 +8,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
+
 use crate::address::SipAddress;
 use crate::clock::now;
 use crate::compression::{Compression, HeaderLayout, Level, Negotiation, SixBytes};
@@ -38,7 +40,11 @@ use knock::Knock;
 pub use survey::{Survey, Visit, Visited};
 use walk::Walk;
 
-/// Finds servers and knocks at their doors. Cloning is cheap, and one client serves many tasks.
+/// Finds servers and knocks at their doors. Cloning is cheap, and one client serves many tasks: what
+/// DNS said and the TLS sessions are shared, the draws among servers of equal priority are not.
+///
+/// A gateway has one client for all its users, and bounds how many are at the door at once
+/// ([`ClientBuilder::at_once`]).
 ///
 /// ```no_run
 /// # #[cfg(feature = "net")]
@@ -69,6 +75,8 @@ struct Settings {
     compression_level: Level,
     packet_header: Arc<dyn HeaderLayout>,
     negotiate_within: Duration,
+    /// Who may be at a door.
+    turns: Arc<Semaphore>,
 }
 
 /// The settings of a [`Client`].
@@ -110,6 +118,7 @@ impl Client {
                 compression_level: Level::default(),
                 packet_header: Arc::new(SixBytes),
                 negotiate_within: Negotiation::ANSWER_WITHIN,
+                turns: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
             },
         }
     }
@@ -180,7 +189,9 @@ impl Client {
         address: &SipAddress,
         source: &dyn CredentialSource,
     ) -> Result<SignedIn, SignInFailure> {
-        self.journey(address, source).await
+        let _turn = self.settings.turns.acquire().await;
+        // Boxed: a task that signs in and then receives for days holds the larger of the two.
+        Box::pin(self.journey(address, source)).await
     }
 
     /// The same client as one device, which the server knows when it comes back: with its own
@@ -341,6 +352,19 @@ impl ClientBuilder {
     /// default.
     pub fn negotiate_within(mut self, limit: Duration) -> Self {
         self.settings.negotiate_within = limit;
+        self
+    }
+
+    /// How many sign-ins may be under way at once; the others wait for their turn, in the order in
+    /// which they came, and their time begins with it. By default there is no such limit: how many
+    /// sockets a program may have, only its author knows.
+    ///
+    /// It holds for all clones of the client and for every [`Supervisor`](crate::Supervisor) with
+    /// one, so that a server that comes back is not met by all at once. A session takes no turn. A
+    /// person who is asked for a password does, for as long as that takes. Zero counts as one.
+    pub fn at_once(mut self, limit: usize) -> Self {
+        let turns = limit.clamp(1, Semaphore::MAX_PERMITS);
+        self.settings.turns = Arc::new(Semaphore::new(turns));
         self
     }
 

@@ -21,6 +21,8 @@ pub struct Seen {
     /// Whether a TLS handshake was completed, which a client does only after it has accepted the
     /// certificate.
     pub handshake: bool,
+    /// Whether that handshake resumed a session, which the client got under the same server name.
+    pub resumed: bool,
     /// What came, as it was on the wire: the first [`Seen::LIMIT`] bytes.
     pub wire: Vec<u8>,
     /// What came as text of SIP, deciphered where TLS was spoken: the first [`Seen::LIMIT`] bytes.
@@ -92,6 +94,7 @@ impl Note {
             address,
             server_name: None,
             handshake: false,
+            resumed: false,
             wire: Vec::new(),
             sip: Vec::new(),
             empty_lines: 0,
@@ -101,9 +104,10 @@ impl Note {
         Self { log: log.clone(), at }
     }
 
-    pub(super) fn handshake(&self, server_name: Option<&str>) {
+    pub(super) fn handshake(&self, server_name: Option<&str>, resumed: bool) {
         self.change(|seen| {
             seen.handshake = true;
+            seen.resumed = resumed;
             seen.server_name = server_name.map(Into::into);
         });
     }

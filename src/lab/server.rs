@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures_util::future::{Either, select};
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use rustls::ServerConfig;
+use rustls::{HandshakeKind, ServerConfig};
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -270,7 +270,8 @@ impl Site {
             return end(stream).await;
         };
         let mut stream = TlsAcceptor::from(Arc::clone(tls)).accept(stream).await?;
-        note.handshake(stream.get_ref().1.server_name());
+        let tls = stream.get_ref().1;
+        note.handshake(tls.server_name(), tls.handshake_kind() == Some(HandshakeKind::Resumed));
         match self.compresses.negotiate(&mut stream, note).await? {
             Negotiated::Plain(stream, unread) => {
                 self.registrar.serve(stream, unread, note).await?;

@@ -42,6 +42,7 @@ use crate::resolver::Resolver;
 ///   beyond it.
 /// - Answers and absences (RFC 2308) are cached for their time to live, at most a day and three
 ///   hours; failures never are. At most [`CACHE_LIMIT`](Self::CACHE_LIMIT) of each kind.
+/// - What many want at the same time is asked once: the others wait for the same answer, or failure.
 ///
 /// It runs inside a tokio runtime with I/O and time. Clones share the cache.
 ///
@@ -61,8 +62,8 @@ pub struct HickoryResolver(Arc<Inner>);
 struct Inner {
     servers: Vec<SocketAddr>,
     hosts: Hosts,
-    services: Cache<SrvName, Answer<SrvAnswer>>,
-    addresses: Cache<(HostName, Family), Answer<Vec<IpAddr>>>,
+    services: Cache<SrvName, Answer<SrvAnswer>, LookupFailure>,
+    addresses: Cache<(HostName, Family), Answer<Vec<IpAddr>>, LookupFailure>,
 }
 
 impl HickoryResolver {
@@ -115,13 +116,9 @@ impl HickoryResolver {
 #[async_trait]
 impl Resolver for HickoryResolver {
     async fn srv(&self, name: &SrvName) -> Result<Answer<SrvAnswer>, LookupFailure> {
-        if let Some(answer) = self.0.services.get(name) {
-            return Ok(answer);
-        }
         let asked = absolute(&name.to_string())?;
-        let (answer, ttl) = self.0.lookup(asked, RecordType::SRV, read::srv_answer).await?;
-        self.0.services.put(name.clone(), &answer, ttl);
-        Ok(answer)
+        let ask = || self.0.lookup(asked, RecordType::SRV, read::srv_answer);
+        self.0.services.get_or_ask(name.clone(), ask).await
     }
 
     async fn addresses(
@@ -133,13 +130,8 @@ impl Resolver for HickoryResolver {
         if let Some(answer) = self.0.hosts_file(&asked, family) {
             return Ok(answer);
         }
-        let key = (host.clone(), family);
-        if let Some(answer) = self.0.addresses.get(&key) {
-            return Ok(answer);
-        }
-        let (answer, ttl) = self.0.lookup(asked, kind(family), read::addresses).await?;
-        self.0.addresses.put(key, &answer, ttl);
-        Ok(answer)
+        let ask = || self.0.lookup(asked, kind(family), read::addresses);
+        self.0.addresses.get_or_ask((host.clone(), family), ask).await
     }
 }
 

@@ -53,7 +53,7 @@ async fn clear_text_goes_out_in_clear() {
 #[tokio::test]
 async fn a_session_is_resumed_for_the_same_host_only() {
     let authority = Authority::new("Contoso CA");
-    let config = Arc::new(authority.server(&[SIP], |_| ()));
+    let config = Arc::new(authority.server(&[SIP, "sip2.contoso.com"], |_| ()));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
@@ -69,17 +69,18 @@ async fn a_session_is_resumed_for_the_same_host_only() {
     });
     let transport = authority.transport();
     let mut kinds = Vec::new();
-    for _ in 0..2 {
-        let mut connection = connect(&transport, SIP, address).await.unwrap();
+    for host in [SIP, SIP, "sip2.contoso.com", "sip2.contoso.com"] {
+        let mut connection = connect(&transport, host, address).await.unwrap();
         let mut kind = String::new();
         connection.read_to_string(&mut kind).await.unwrap();
         let tls = connection.facts().tls.clone().unwrap();
-        assert_eq!((tls.names.len(), tls.chain.len()), (1, 1));
+        assert_eq!((tls.names.len(), tls.chain.len()), (2, 1));
         kinds.push(kind);
     }
-    assert_eq!(kinds, ["Some(Full)", "Some(Resumed)"]);
+    // The same address and a certificate that fits both names; it is the name that decides.
+    assert_eq!(kinds, ["Some(Full)", "Some(Resumed)"].repeat(2));
     let other = connect(&transport, "pool.contoso.com", address).await.unwrap_err();
-    assert_eq!(other, ConnectFailure::Certificate(wrong_name(&[SIP])));
+    assert_eq!(other, ConnectFailure::Certificate(wrong_name(&[SIP, "sip2.contoso.com"])));
 }
 
 #[tokio::test]

@@ -1,0 +1,408 @@
+//! Signs in many users from one process, as a gateway does: one client for all, so many at a time,
+//! the servers 50 ms away. `gateway [USERS [AT_ONCE]]`, 200 and 50 where nothing is said.
+//!
+//! The servers, a lab, run in a process of their own, so that only the client's memory and time are
+//! counted. Leaves out messages: who is signed in only signs out.
+
+use std::error::Error;
+use std::io::{BufRead, BufReader, Read};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::pin::Pin;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use data_encoding::HEXLOWER;
+use futures_util::stream::{self, FuturesUnordered, StreamExt};
+use peak_alloc::PeakAlloc;
+use sip_signin::auth::{Credentials, DigestAlgorithm, Version};
+use sip_signin::discovery::{
+    ClearText, ConnectFailure, Endpoint, Pace, Protocol, Search, Timeouts,
+};
+use sip_signin::lab::{Lab, Offer, Server};
+use sip_signin::net::{HickoryResolver, RustlsTransport};
+use sip_signin::sign_in::CredentialRequest;
+use sip_signin::{
+    Client, Connection, ConnectionFacts, CredentialSource, Session, SessionError, SessionSender,
+    SignInFailure, Transport,
+};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::Barrier;
+use tokio::time::{Instant, Sleep, sleep, timeout};
+
+#[global_allocator]
+pub static HEAP: PeakAlloc = PeakAlloc;
+
+/// The users are the devices of so many people: the lab looks for an account from the first to the
+/// last.
+const ACCOUNTS: usize = 200;
+
+/// How long everything may take. The lab is one thread; ten thousand at once wait for it.
+const PATIENT: Duration = Duration::from_secs(300);
+
+/// From us to the servers and back.
+pub const ROUND_TRIP: Duration = Duration::from_millis(50);
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [word, users, load] = &arguments[..]
+        && word == "serve"
+    {
+        return serve(users.parse()?, Load::named(load));
+    }
+    let number = |at: usize, default| arguments.get(at).map_or(Ok(default), |n| n.parse());
+    let users = number(0, 200)?;
+    let at_once = number(1, users.min(50))?.clamp(1, users);
+    println!("{users} users, {at_once} at once, {} ms away", ROUND_TRIP.as_millis());
+    for load in LOADS {
+        println!("\n{load:?}\n{}", run(load, users, at_once)?);
+    }
+    Ok(())
+}
+
+/// What the users speak.
+#[derive(Clone, Copy, Debug)]
+pub struct Load {
+    pub protocol: Protocol,
+    pub offer: Offer,
+}
+
+/// Digest is not spoken in clear text.
+pub const LOADS: [Load; 3] = [
+    Load { protocol: Protocol::Tcp, offer: Offer::Ntlm(Version::V4) },
+    Load { protocol: Protocol::Tls, offer: Offer::Digest(DigestAlgorithm::Sha256) },
+    Load { protocol: Protocol::Tls, offer: Offer::Ntlm(Version::V4) },
+];
+
+impl Load {
+    pub fn named(name: &str) -> Self {
+        LOADS.into_iter().find(|load| format!("{load:?}") == name).expect("a load")
+    }
+}
+
+/// The servers: two pools of equal weight. Says where they are, and runs until nobody listens.
+#[expect(clippy::disallowed_methods, reason = "this process is the world, not the client")]
+pub fn serve(users: usize, Load { protocol, offer }: Load) -> Result<(), Box<dyn Error>> {
+    let service = match protocol {
+        Protocol::Tls => "_sipinternaltls._tcp.contoso.com",
+        Protocol::Tcp => "_sipinternal._tcp.contoso.com",
+    };
+    let mut lab = Lab::builder().domain("contoso.com").in_place();
+    for pool in ["pool01.contoso.com", "pool02.contoso.com"] {
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+        let server = match protocol {
+            Protocol::Tls => Server::tls(pool),
+            Protocol::Tcp => Server::tcp(pool),
+        };
+        lab = lab
+            .server(server.address(Ipv4Addr::LOCALHOST).port(port).offers([offer]))
+            .srv(service, 0, 10, port, pool);
+    }
+    for user in (0..users.min(ACCOUNTS)).map(User::number) {
+        lab = lab.account(user.account, user.password, user.address);
+    }
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+        let lab = lab.start().await?;
+        println!("{} {}", lab.dns(), HEXLOWER.encode(&lab.roots()));
+        let nobody = tokio::task::spawn_blocking(|| std::io::stdin().read(&mut [0]));
+        nobody.await??;
+        Ok(())
+    })
+}
+
+struct User {
+    account: String,
+    password: String,
+    address: String,
+}
+
+impl User {
+    fn number(n: usize) -> Self {
+        let n = n % ACCOUNTS;
+        Self {
+            account: format!(r"CONTOSO\user{n}"),
+            password: format!("password {n}"),
+            address: format!("sip:user{n}@contoso.com"),
+        }
+    }
+}
+
+/// The process with the servers; dropping it ends them.
+struct Servers {
+    process: Child,
+    dns: SocketAddr,
+    root: Vec<u8>,
+}
+
+impl Servers {
+    fn start(users: usize, load: Load) -> Result<Self, Box<dyn Error>> {
+        let mut process = Command::new(std::env::current_exe()?)
+            .args(["serve", &users.to_string(), &format!("{load:?}")])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().expect("it is piped")).read_line(&mut line)?;
+        let (dns, root) = line.trim().split_once(' ').ok_or("no servers")?;
+        Ok(Self { process, dns: dns.parse()?, root: HEXLOWER.decode(root.as_bytes())? })
+    }
+
+    fn transport(&self) -> Result<RustlsTransport, Box<dyn Error>> {
+        let transport = RustlsTransport::with_roots([self.root.clone().into()])?;
+        Ok(transport.handshake_within(PATIENT))
+    }
+}
+
+impl Drop for Servers {
+    fn drop(&mut self) {
+        drop(self.process.stdin.take());
+        self.process.wait().ok();
+    }
+}
+
+/// Whatever is behind it, at a distance: what comes takes a round trip from what went.
+struct Distant<T>(T);
+
+#[async_trait]
+impl<T: Transport> Transport for Distant<T> {
+    async fn connect(
+        &self,
+        endpoint: &Endpoint,
+        address: SocketAddr,
+    ) -> Result<Box<dyn Connection>, ConnectFailure> {
+        let near = self.0.connect(endpoint, address).await?;
+        // TCP takes one, TLS 1.3 another.
+        sleep(if endpoint.protocol == Protocol::Tls { 2 * ROUND_TRIP } else { ROUND_TRIP }).await;
+        Ok(Box::new(Far { near, comes: Box::pin(sleep(Duration::ZERO)) }))
+    }
+}
+
+struct Far {
+    near: Box<dyn Connection>,
+    comes: Pin<Box<Sleep>>,
+}
+
+impl Connection for Far {
+    fn facts(&self) -> &ConnectionFacts {
+        self.near.facts()
+    }
+}
+
+impl AsyncRead for Far {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        ready!(self.comes.as_mut().poll(cx));
+        Pin::new(&mut self.near).poll_read(cx, into)
+    }
+}
+
+impl AsyncWrite for Far {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        let comes = Instant::now() + ROUND_TRIP;
+        self.comes.as_mut().reset(comes);
+        Pin::new(&mut self.near).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.near).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.near).poll_shutdown(cx)
+    }
+}
+
+/// The password of one user. Those of the first wave wait for each other, so that there is a moment
+/// at which all are under way.
+struct Source {
+    credentials: Credentials,
+    wave: Option<Arc<Wave>>,
+}
+
+struct Wave {
+    all: Barrier,
+    /// What was held at that moment.
+    held: AtomicUsize,
+}
+
+#[async_trait]
+impl CredentialSource for Source {
+    async fn credentials(&self, _: &CredentialRequest) -> Option<Credentials> {
+        if let Some(wave) = &self.wave
+            && wave.all.wait().await.is_leader()
+        {
+            wave.held.store(HEAP.current_usage(), Ordering::Relaxed);
+        }
+        Some(self.credentials.clone())
+    }
+}
+
+/// What it cost; of each sign-in or connection, in bytes and microseconds.
+pub struct Report {
+    /// Connections only, with TLS where there is any, each in full; their memory and time.
+    pub bare: Cost,
+    /// When the first challenge has come.
+    pub in_flight: usize,
+    /// The future, which is part of that.
+    pub future: usize,
+    pub idle: Cost,
+    pub failures: Vec<SignInFailure>,
+    pub took: Duration,
+    pub latencies: Vec<Duration>,
+}
+
+pub struct Cost {
+    pub memory: usize,
+    /// `None` where the system does not tell.
+    pub cpu: Option<f64>,
+}
+
+/// Signs in, and out again.
+pub fn run(load: Load, users: usize, at_once: usize) -> Result<Report, Box<dyn Error>> {
+    let servers = Servers::start(users, load)?;
+    // TCP and TLS take two round trips, as long as the usual head start. Who signs in alone gains by
+    // racing; a gateway would pay two handshakes for each user.
+    let pace = Pace { head_start: Some(Duration::from_secs(1)), ..Pace::DEFAULT };
+    let timeouts = Timeouts { connect: PATIENT, search: PATIENT, ..Timeouts::DEFAULT };
+    let search = Search::builder().clear_text(ClearText::Allow).pace(pace).timeouts(timeouts);
+    let client = Client::builder(
+        HickoryResolver::with_servers([servers.dns]),
+        Distant(servers.transport()?),
+    );
+    let client = client.search(search.build()?).answer_within(PATIENT).build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        // Somebody who warms up what is done once, and finds out where the pools are.
+        let user = sign_in(&client, 0, None).await?.0;
+        let (endpoint, peer) = (user.endpoint(), user.facts().peer);
+        user.sign_out().await?;
+
+        let transport = servers.transport()?;
+        let meter = Meter::start();
+        let bare = stream::iter(0..users)
+            .map(|_| transport.connect(&endpoint, peer))
+            .buffer_unordered(at_once.min(500))
+            .collect::<Vec<_>>()
+            .await;
+        let bare = (meter.cost(users), bare.into_iter().collect::<Result<Vec<_>, _>>()?).0;
+
+        let wave = Arc::new(Wave { all: Barrier::new(at_once), held: AtomicUsize::new(0) });
+        let mut sessions = Vec::with_capacity(users);
+        let mut latencies = Vec::with_capacity(users);
+        let mut failures = Vec::new();
+        let future = size_of_val(&sign_in(&client, 0, None));
+        let began = Instant::now();
+        let meter = Meter::start();
+        let mut under_way = stream::iter(0..users)
+            .map(|n| sign_in(&client, n, (n < at_once).then(|| Arc::clone(&wave))))
+            .buffer_unordered(at_once);
+        while let Some(ended) = under_way.next().await {
+            match ended {
+                Ok((session, latency)) => {
+                    sessions.push(session);
+                    latencies.push(latency);
+                }
+                Err(failure) => failures.push(*failure),
+            }
+        }
+        drop(under_way);
+        let took = began.elapsed();
+        let senders: Vec<_> = sessions.iter().map(Session::sender).collect();
+        let mut receiving: FuturesUnordered<_> = sessions.into_iter().map(receive).collect();
+        // Each is polled once, and waits.
+        if let Ok(Some(end)) = timeout(ROUND_TRIP, receiving.next()).await {
+            return Err(format!("a session ended: {end:?}").into());
+        }
+        let idle = meter.cost(senders.len().max(1));
+        let held = wave.held.load(Ordering::Relaxed);
+        let in_flight = held.saturating_sub(meter.held) / at_once;
+
+        for wave in senders.chunks(at_once.min(500)) {
+            wave.iter().for_each(SessionSender::sign_out);
+            for _ in wave {
+                receiving.next().await.ok_or("a session is missing")??;
+            }
+        }
+        latencies.sort();
+        Ok(Report { bare, in_flight, future, idle, failures, took, latencies })
+    })
+}
+
+async fn sign_in(
+    client: &Client,
+    n: usize,
+    wave: Option<Arc<Wave>>,
+) -> Result<(Session, Duration), Box<SignInFailure>> {
+    let User { account, password, address } = User::number(n);
+    let account = account.parse().expect("an account");
+    let source = Source { credentials: Credentials::new(account, password), wave };
+    let address = address.parse().expect("an address");
+    let began = Instant::now();
+    // The trace is dropped; an idle session does without.
+    let signed_in = client.sign_in(&address, &source).await.map_err(Box::new)?;
+    Ok((signed_in.session, began.elapsed()))
+}
+
+/// What a gateway does with a session; here nobody writes.
+async fn receive(mut session: Session) -> Result<(), SessionError> {
+    while session.receive().await?.is_some() {}
+    Ok(())
+}
+
+/// What was held and used when it began.
+struct Meter {
+    held: usize,
+    ran: Option<f64>,
+}
+
+impl Meter {
+    fn start() -> Self {
+        Self { held: HEAP.current_usage(), ran: ran() }
+    }
+
+    fn cost(&self, each: usize) -> Cost {
+        let memory = HEAP.current_usage().saturating_sub(self.held) / each;
+        let cpu = ran().zip(self.ran).map(|(now, then)| (now - then) / each as f64);
+        Cost { memory, cpu }
+    }
+}
+
+/// For how many microseconds this thread, the only one, has run. [proc(5)]
+fn ran() -> Option<f64> {
+    let line = std::fs::read_to_string("/proc/self/schedstat").ok()?;
+    Some(line.split_whitespace().next()?.parse::<f64>().ok()? / 1000.0)
+}
+
+impl std::fmt::Display for Report {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let count = self.latencies.len();
+        let at = |share: f64| {
+            let at = ((count as f64 * share) as usize).min(count.saturating_sub(1));
+            self.latencies.get(at).map_or(0, Duration::as_millis)
+        };
+        let cpu = |cost: &Cost| cost.cpu.map_or("unknown".into(), |cpu| format!("{cpu:.0} µs"));
+        writeln!(f, "  signed in       {count}, failed {}", self.failures.len())?;
+        for failure in self.failures.iter().take(3) {
+            writeln!(f, "                  {failure}")?;
+        }
+        let rate = count as f64 / self.took.as_secs_f64();
+        writeln!(f, "  a second        {rate:.0}")?;
+        let (half, most, all) = (at(0.5), at(0.9), at(0.99));
+        writeln!(f, "  latency         {half} ms half of them, {most} ms 90 %, {all} ms 99 %")?;
+        writeln!(f, "  bytes in flight {}, of which future {}", self.in_flight, self.future)?;
+        writeln!(f, "  bytes idle      {}", self.idle.memory)?;
+        writeln!(f, "  bytes bare      {}", self.bare.memory)?;
+        writeln!(f, "  cpu a sign-in   {}", cpu(&self.idle))?;
+        write!(f, "  cpu bare        {}", cpu(&self.bare))
+    }
+}
