@@ -3,7 +3,11 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use super::endpoint::Endpoint;
+use smallvec::SmallVec;
+
+use super::ADDRESS_LIMIT;
+use super::endpoint::{Endpoint, Family};
+use super::lookup::{Addresses, KnownHost};
 use super::order::Protocol;
 
 /// A place in the order of candidates: TLS before TCP, then the row, then the place in the answer.
@@ -14,33 +18,34 @@ pub(super) struct Rank {
     pub(super) place: usize,
 }
 
-/// One protocol, host and port.
+/// One protocol, host and port, and the connects to it.
 #[derive(Debug)]
-pub(super) struct Candidate {
+pub(super) struct Candidate<C> {
+    /// The same whatever its rank becomes.
+    pub(super) number: usize,
     pub(super) endpoint: Endpoint,
     pub(super) host: usize,
     pub(super) rank: Rank,
     pub(super) from_srv: bool,
+    /// Better targets fill the limit of targets.
+    pub(super) crowded_out: bool,
     /// It was adopted once; it is never offered again.
     pub(super) spent: bool,
     /// Its first dial since the last adoption.
     pub(super) opened: Option<Instant>,
-    /// When it was dialled last.
-    pub(super) last_dial: Option<Instant>,
-    /// Its latest dial, the head of a chain.
-    pub(super) latest: Option<usize>,
+    /// The addresses that came with the SRV answer that ranks it; they are for no other.
+    pub(super) came_along: Addresses,
+    /// Its connects, the latest last; inline for a host with an address of each family.
+    pub(super) dials: SmallVec<[Dial<C>; 2]>,
 }
 
 /// One connect.
 #[derive(Debug)]
 pub(super) struct Dial<C> {
-    pub(super) candidate: usize,
     pub(super) address: IpAddr,
     pub(super) since: Instant,
     pub(super) until: Instant,
     pub(super) state: Dialled<C>,
-    /// The dial of the same candidate before this one.
-    pub(super) before: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -55,29 +60,136 @@ impl<C> Dial<C> {
         matches!(self.state, Dialled::Open)
     }
 
-    pub(super) fn is_ready(&self) -> bool {
+    fn is_ready(&self) -> bool {
         matches!(self.state, Dialled::Ready { .. })
     }
 }
 
-/// How a candidate stands, in the eyes of the others.
+/// How a candidate that may still win stands, in the eyes of the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// It failed, or was adopted before.
-    Settled,
-    /// It has a connection, by this dial.
-    Ready(usize),
+    /// It has a connection, and had it this long after its dial.
+    Ready { after: Duration },
     /// It is being dialled or resolved: since its first dial, or else since its host was asked for.
-    Open(Instant),
+    Open { since: Instant },
     /// It could be dialled, or its host asked for, and neither is under way.
     Waiting,
 }
 
-/// Whose an address is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Owner {
-    /// It came with the SRV answer that ranks this candidate, and is for no other.
-    Candidate(usize),
-    /// The lookups of this host found it.
-    Host(usize),
+impl<C> Candidate<C> {
+    /// How it stands, if `next` is its next address; `None` once it failed or was adopted.
+    pub(super) fn standing(&self, host: &KnownHost, next: Option<IpAddr>) -> Option<Standing> {
+        if self.spent {
+            return None;
+        }
+        let asked = host.open_since();
+        if let Some(since) = self.opened {
+            let ready = self.dials.iter().find_map(|dial| match dial.state {
+                Dialled::Ready { after, .. } => Some(Standing::Ready { after }),
+                _ => None,
+            });
+            if ready.is_some() {
+                return ready;
+            }
+            if asked.is_some() || self.is_dialling() {
+                return Some(Standing::Open { since });
+            }
+        } else if let Some(since) = asked {
+            return Some(Standing::Open { since });
+        }
+        (next.is_some() || host.unasked().is_some()).then_some(Standing::Waiting)
+    }
+
+    pub(super) fn is_dialling(&self) -> bool {
+        self.dials.iter().any(Dial::is_open)
+    }
+
+    /// The address to dial next: those that came with the SRV answer before those that were asked
+    /// for, the families in turn, IPv6 first (RFC 8305 section 4), each address once.
+    pub(super) fn next_address(&self, host: &KnownHost) -> Option<IpAddr> {
+        if self.dials.len() >= ADDRESS_LIMIT {
+            return None;
+        }
+        let last = self.dials.last().map(|dial| Family::of(dial.address));
+        let turn = if last == Some(Family::V6) { Family::V4 } else { Family::V6 };
+        let came_along = |family| {
+            let mut own = self.came_along.iter().filter(|ip| Family::of(**ip) == family);
+            own.find(|ip| self.is_new(**ip))
+        };
+        let looked_up = |family| {
+            let mut own = self.looked_up(host, family).take(self.share(host, family));
+            own.find(|ip| self.is_new(**ip))
+        };
+        let next = came_along(turn).or_else(|| came_along(turn.other()));
+        next.or_else(|| looked_up(turn)).or_else(|| looked_up(turn.other())).copied()
+    }
+
+    fn is_new(&self, address: IpAddr) -> bool {
+        self.dials.iter().all(|dial| dial.address != address)
+    }
+
+    /// The addresses of one family that only the lookup of the host found.
+    fn looked_up<'a>(
+        &'a self,
+        host: &'a KnownHost,
+        family: Family,
+    ) -> impl Iterator<Item = &'a IpAddr> {
+        let own = host.addresses.iter().filter(move |ip| Family::of(**ip) == family);
+        own.filter(|ip| !self.came_along.contains(ip))
+    }
+
+    /// How many addresses of one family that the lookup found may be dialled. Half of the limit is
+    /// sure; what the other family leaves comes on top once its answer is known, so that the arrival
+    /// of the answers does not decide which addresses are dialled.
+    fn share(&self, host: &KnownHost, family: Family) -> usize {
+        let room = ADDRESS_LIMIT.saturating_sub(self.came_along.len());
+        let half = room / 2;
+        let other_half = match family {
+            Family::V6 => half,
+            Family::V4 => room.saturating_sub(half),
+        };
+        let other_needs = match host.lookup(family.other()).is_done() {
+            true => self.looked_up(host, family.other()).count().min(other_half),
+            false => other_half,
+        };
+        room.saturating_sub(other_needs)
+    }
+
+    /// Adds a connect that begins now.
+    pub(super) fn dial(&mut self, address: IpAddr, now: Instant, until: Instant) {
+        self.opened = self.opened.or(Some(now));
+        self.dials.push(Dial { address, since: now, until, state: Dialled::Open });
+    }
+
+    /// What became of an open connect: of two connections the first one counts, the other is
+    /// dropped.
+    pub(super) fn settle(&mut self, address: IpAddr, connection: Option<C>, now: Instant) -> bool {
+        let second = self.dials.iter().any(Dial::is_ready);
+        let mut open = self.dials.iter_mut().filter(|dial| dial.is_open() && dial.until > now);
+        let Some(dial) = open.find(|dial| dial.address == address) else { return false };
+        let after = now.saturating_duration_since(dial.since);
+        dial.state = match connection.filter(|_| !second) {
+            Some(connection) => Dialled::Ready { connection, after },
+            None => Dialled::Failed,
+        };
+        true
+    }
+
+    /// Takes the connection that is ready, with its address; it is never offered again.
+    pub(super) fn adopt(&mut self) -> Option<(IpAddr, C)> {
+        let ready = self.dials.iter().position(Dial::is_ready)?;
+        let Dial { address, state: Dialled::Ready { connection, .. }, .. } =
+            self.dials.remove(ready)
+        else {
+            return None;
+        };
+        self.spent = true;
+        Some((address, connection))
+    }
+
+    /// Forgets every connect but those that failed.
+    pub(super) fn forget_open(&mut self) {
+        self.opened = None;
+        self.dials.retain(|dial| matches!(dial.state, Dialled::Failed));
+    }
 }

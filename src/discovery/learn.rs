@@ -4,20 +4,22 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use super::answer::{Answer, ConnectFailure, LookupFailure, SrvAnswer};
-use super::candidate::{Dialled, Rank};
+use super::candidate::{Dial, Dialled, Rank};
 use super::endpoint::{Endpoint, Family};
-use super::lookup::Lookup;
+use super::lookup::{Lookup, learn};
 use super::order::{Protocol, SearchOrder};
 use super::plan::DiscoveryPlan;
 use super::search::ClearText;
 use super::srv::{SrvTarget, order_srv};
 use super::trace::{Conclusion, Entry, LimitedThing, Overdue};
 use super::{RECORD_LIMIT, TARGET_LIMIT};
+use crate::name::{HostName, SrvName};
 
 impl<C> DiscoveryPlan<C> {
     pub(super) fn hear_srv(
         &mut self,
         at: usize,
+        name: SrvName,
         learned: Result<Answer<SrvAnswer>, LookupFailure>,
         now: Instant,
     ) {
@@ -25,7 +27,6 @@ impl<C> DiscoveryPlan<C> {
         if question.lookup.open_until().is_none_or(|until| until <= now) {
             return;
         }
-        let name = question.name.clone();
         let row = question.row;
         match learned {
             Ok(Answer::Found(mut answer)) if !answer.records.is_empty() => {
@@ -84,22 +85,24 @@ impl<C> DiscoveryPlan<C> {
                     let Some(candidate) = ranked else { continue };
                     let own = answer.additional.iter().filter(|(owner, _)| owner == host);
                     let own = own.map(|(_, address)| *address);
-                    let left_out = self.facts.bring_addresses(candidate, own);
+                    candidate.came_along.clear();
+                    let left_out = learn(&mut candidate.came_along, own);
                     self.leave_out(left_out, LimitedThing::Addresses);
                 }
             }
         }
+        self.facts.crowd_out();
     }
 
     pub(super) fn hear_host(
         &mut self,
         at: usize,
+        host: HostName,
         family: Family,
         learned: Result<Answer<Vec<IpAddr>>, LookupFailure>,
         now: Instant,
     ) {
         let Some(known) = self.facts.hosts.get_mut(at) else { return };
-        let Some(host) = known.host.name().cloned() else { return };
         let lookup = known.lookup_mut(family);
         if lookup.open_until().is_none_or(|until| until <= now) {
             return;
@@ -114,7 +117,7 @@ impl<C> DiscoveryPlan<C> {
         let line = self.trace.events.len();
         if let Ok(Answer::Found(addresses)) = &learned {
             let found = addresses.iter().filter(fits).copied();
-            let left_out = self.facts.learn_addresses(at, found, now);
+            let left_out = known.learn(found, now);
             self.leave_out(left_out, LimitedThing::Addresses);
         }
         self.log_above(line, Entry::AnsweredHost(host, family, learned));
@@ -137,29 +140,24 @@ impl<C> DiscoveryPlan<C> {
 
     pub(super) fn hear_connect(
         &mut self,
-        at: usize,
+        number: usize,
+        endpoint: Endpoint,
+        address: IpAddr,
         result: Result<C, ConnectFailure>,
         now: Instant,
     ) {
-        let Some(dial) = self.facts.dials.get_mut(at) else { return };
-        if !dial.is_open() || dial.until <= now {
+        let Some(candidate) = self.facts.candidate_mut(number) else { return };
+        let (connection, result) = match result {
+            Ok(connection) => (Some(connection), Ok(())),
+            Err(failure) => (None, Err(failure)),
+        };
+        if !candidate.settle(address, connection, now) {
             return;
         }
-        let Some(candidate) = self.facts.candidates.get(dial.candidate) else { return };
-        let (endpoint, address) = (candidate.endpoint.clone(), dial.address);
-        let after = now.saturating_duration_since(dial.since);
-        let candidate = dial.candidate;
-        let (state, result) = match result {
-            Ok(connection) => (Dialled::Ready { connection, after }, Ok(())),
-            Err(failure) => (Dialled::Failed, Err(failure)),
-        };
-        dial.state = state;
-        self.facts.keep_first_ready(candidate, at);
         let tls_server = result.as_ref().err().is_none_or(|failure| !failure.leaves_clear_text());
-        self.log(Entry::ConnectEnded(endpoint.clone(), address, result));
-        if endpoint.protocol == Protocol::Tls && tls_server {
-            self.rule_out_clear_text(endpoint);
-        }
+        let shown = (endpoint.protocol == Protocol::Tls && tls_server).then(|| endpoint.clone());
+        self.log(Entry::ConnectEnded(endpoint, address, result));
+        shown.into_iter().for_each(|endpoint| self.rule_out_clear_text(endpoint));
     }
 
     /// A TLS server has shown itself: clear text beside it would be a downgrade.
@@ -197,13 +195,13 @@ impl<C> DiscoveryPlan<C> {
                 self.conclude_host(at);
             }
         }
-        for at in 0..self.facts.dials.len() {
-            let Some(dial) = self.facts.dials.get_mut(at) else { continue };
-            if dial.is_open() && dial.until <= now {
+        for at in 0..self.facts.candidates.len() {
+            let overdue = |dial: &&mut Dial<C>| dial.is_open() && dial.until <= now;
+            while let Some(candidate) = self.facts.candidates.get_mut(at)
+                && let Some(dial) = candidate.dials.iter_mut().find(overdue)
+            {
                 dial.state = Dialled::Failed;
-                let address = dial.address;
-                let Some(candidate) = self.facts.candidates.get(dial.candidate) else { continue };
-                let overdue = Overdue::Connect(candidate.endpoint.clone(), address);
+                let overdue = Overdue::Connect(candidate.endpoint.clone(), dial.address);
                 self.conclude(Conclusion::TimedOut(overdue));
             }
         }

@@ -1,7 +1,11 @@
 //! Where the lookups of a plan stand: SRV questions, and the hosts that candidates need.
 
+use std::net::IpAddr;
 use std::time::Instant;
 
+use smallvec::SmallVec;
+
+use super::ADDRESS_LIMIT;
 use super::answer::LookupFailure;
 use super::endpoint::Family;
 use super::order::Protocol;
@@ -68,17 +72,55 @@ impl Question {
     }
 }
 
+/// Addresses in the order they came; inline while there are few.
+pub(super) type Addresses = SmallVec<[IpAddr; 2]>;
+
+/// Keeps distinct addresses, of each family as many as could be dialled; returns how many more are
+/// now beyond the limit.
+pub(super) fn learn(known: &mut Addresses, found: impl Iterator<Item = IpAddr>) -> usize {
+    let beyond = |count: usize| count.saturating_sub(ADDRESS_LIMIT);
+    let before = known.len();
+    let (mut learned, mut crowd) = (before, Vec::new());
+    for address in found {
+        if known.contains(&address) || crowd.contains(&address) {
+            continue;
+        }
+        learned = learned.saturating_add(1);
+        let family = known.iter().filter(|ip| Family::of(**ip) == Family::of(address));
+        if family.count() < ADDRESS_LIMIT { known.push(address) } else { crowd.push(address) }
+    }
+    beyond(learned).saturating_sub(beyond(before))
+}
+
 /// One host that may be connected to, shared by all candidates that need it.
 #[derive(Debug)]
 pub(super) struct KnownHost {
     pub(super) host: TrustedHost,
     pub(super) v6: Lookup,
     pub(super) v4: Lookup,
+    /// What the lookups found.
+    pub(super) addresses: Addresses,
     /// When the first IPv4 address came.
     pub(super) v4_since: Option<Instant>,
 }
 
 impl KnownHost {
+    /// A host of which nothing is known but what its name says: an address may be its own.
+    pub(super) fn new(host: TrustedHost) -> Self {
+        let ip = host.ip();
+        let lookup = if ip.is_some() { Lookup::Found } else { Lookup::Unasked };
+        let addresses = ip.into_iter().collect();
+        Self { host, v6: lookup.clone(), v4: lookup, addresses, v4_since: None }
+    }
+
+    /// Keeps the addresses that a lookup found; returns how many are beyond the limit.
+    pub(super) fn learn(&mut self, found: impl Iterator<Item = IpAddr>, now: Instant) -> usize {
+        let left_out = learn(&mut self.addresses, found);
+        let v4 = self.addresses.iter().any(IpAddr::is_ipv4);
+        self.v4_since = self.v4_since.or(v4.then_some(now));
+        left_out
+    }
+
     pub(super) fn lookup(&self, family: Family) -> &Lookup {
         match family {
             Family::V6 => &self.v6,

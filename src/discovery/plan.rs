@@ -1,20 +1,21 @@
 //! The plan: what to look for, and what to do next.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::STEP_LIMIT;
-use super::candidate::{Dial, Dialled, Rank, Standing};
-use super::endpoint::Endpoint;
+use super::candidate::Rank;
+use super::endpoint::{Endpoint, Family};
 use super::facts::Facts;
 use super::lookup::{Lookup, Question};
 use super::manual::{ManualServer, ManualServers};
 use super::order::{Protocol, Row, SearchOrder};
-use super::race::{Wake, later};
+use super::race::{Move, Race, later};
 use super::search::{ClearText, Place, Search};
 use super::srv::Seed;
-use super::step::{Connect, Connected, LookupHost, LookupSrv, Outcome, Step, Ticket, Token, What};
+use super::step::{
+    Connect, Connected, LookupHost, LookupSrv, Outcome, PlanId, Step, Ticket, Token, What,
+};
 use super::trace::{Conclusion, Entry, Event, Trace};
 use crate::address::SipAddress;
 use crate::name::SrvName;
@@ -25,7 +26,7 @@ use crate::policy::TrustedHost;
 /// `C` is the caller's open connection; the plan only carries it.
 #[derive(Debug)]
 pub struct DiscoveryPlan<C> {
-    identity: Arc<()>,
+    id: PlanId,
     /// Counts adoptions: a step from before the last one is worth nothing.
     epoch: u32,
     start: Instant,
@@ -51,7 +52,7 @@ impl<C> DiscoveryPlan<C> {
     /// Plans the search for the server of `address`; it begins at `now`.
     pub fn new(address: &SipAddress, search: &Search, seed: Seed, now: Instant) -> Self {
         let mut plan = Self {
-            identity: Arc::new(()),
+            id: PlanId::unique(),
             epoch: 0,
             start: now,
             latest: now,
@@ -84,29 +85,26 @@ impl<C> DiscoveryPlan<C> {
             State::Over => return Step::Exhausted(self.trace.cause()),
         }
         self.give_up_overdue(now);
-        let mut wake = Wake::default();
         let over = self.bound_reached(now);
-        if over.is_none() {
-            if let Some(step) = self.next_question(now).or_else(|| self.next_host(now)) {
-                return step;
-            }
-            if let Some(next) = self.facts.next_dial(&self.search().pace, now, &mut wake) {
-                return self.dial(next, now);
-            }
+        if over.is_none()
+            && let Some(step) = self.next_question(now)
+        {
+            return step;
         }
-        let pace = self.search().pace;
-        let ready = self.facts.to_adopt(&pace, over.is_some(), now, &mut wake);
-        if let Some(connected) = ready.and_then(|dial| self.adopt(dial, now)) {
-            return Step::Connected(connected);
-        }
-        self.wake_when_overdue(&mut wake);
-        match (over, wake.0) {
-            (None, Some(until)) => Step::Wait { until: until.min(self.deadline) },
-            (over, _) => {
-                over.into_iter().for_each(|conclusion| self.conclude(conclusion));
-                self.end()
+        let race = Race::new(&self.facts, &self.search().pace, now);
+        let step = match race.next_move(over.is_some()) {
+            Move::Ask(host, family) => self.ask_host(host, family, now),
+            Move::Dial(candidate, address) => self.dial(candidate, address, now),
+            Move::Adopt(candidate) => self.adopt(candidate, now),
+            Move::Wait(wake) => {
+                let until = wake.filter(|_| over.is_none());
+                until.map(|until| Step::Wait { until: until.min(self.deadline) })
             }
-        }
+        };
+        step.unwrap_or_else(|| {
+            over.into_iter().for_each(|conclusion| self.conclude(conclusion));
+            self.end()
+        })
     }
 
     /// Takes what became of a step.
@@ -116,7 +114,7 @@ impl<C> DiscoveryPlan<C> {
     pub fn handle(&mut self, outcome: Outcome<C>, now: Instant) {
         let now = self.advance(now);
         let Outcome { ticket: Ticket { plan, epoch, at }, what } = outcome;
-        if !Arc::ptr_eq(&plan, &self.identity) || epoch != self.epoch {
+        if (plan, epoch) != (self.id, self.epoch) {
             return;
         }
         match (self.state, what) {
@@ -130,11 +128,13 @@ impl<C> DiscoveryPlan<C> {
                     self.log(Entry::Exhausted);
                 }
             }
-            (State::Searching, What::Srv(learned)) => self.hear_srv(at, learned, now),
-            (State::Searching, What::Host(family, learned)) => {
-                self.hear_host(at, family, learned, now);
+            (State::Searching, What::Srv(name, learned)) => self.hear_srv(at, name, learned, now),
+            (State::Searching, What::Host(host, family, learned)) => {
+                self.hear_host(at, host, family, learned, now);
             }
-            (State::Searching, What::Connect(result)) => self.hear_connect(at, result, now),
+            (State::Searching, What::Connect(endpoint, address, result)) => {
+                self.hear_connect(at, endpoint, address, result, now);
+            }
             _ => {}
         }
     }
@@ -163,7 +163,7 @@ impl<C> DiscoveryPlan<C> {
     }
 
     fn ticket(&self, at: usize) -> Ticket {
-        Ticket { plan: Arc::clone(&self.identity), epoch: self.epoch, at }
+        Ticket { plan: self.id, epoch: self.epoch, at }
     }
 
     fn until(&self, now: Instant, limit: Duration) -> Instant {
@@ -274,9 +274,7 @@ impl<C> DiscoveryPlan<C> {
         Some(Step::LookupSrv(LookupSrv { ticket: self.ticket(at), name, until }))
     }
 
-    /// Hosts are asked for as soon as a candidate needs them, unless a better one is ready.
-    fn next_host(&mut self, now: Instant) -> Option<Step<C>> {
-        let (at, family) = self.facts.host_to_ask()?;
+    fn ask_host(&mut self, at: usize, family: Family, now: Instant) -> Option<Step<C>> {
         let until = self.until(now, self.search().timeouts.lookup);
         let known = self.facts.hosts.get_mut(at)?;
         *known.lookup_mut(family) = Lookup::Open { since: now, until };
@@ -285,20 +283,13 @@ impl<C> DiscoveryPlan<C> {
         Some(Step::LookupHost(LookupHost { ticket: self.ticket(at), host, family, until }))
     }
 
-    fn dial(&mut self, (at, address): (usize, IpAddr), now: Instant) -> Step<C> {
+    fn dial(&mut self, number: usize, address: IpAddr, now: Instant) -> Option<Step<C>> {
         let until = self.until(now, self.search().timeouts.connect);
-        let ticket = self.ticket(self.facts.dials.len());
-        let state = Dialled::Open;
-        let dial = Dial { candidate: at, address, since: now, until, state, before: None };
-        self.facts.push_dial(dial);
-        let Some(candidate) = self.facts.candidates.get_mut(at) else {
-            return Step::Wait { until };
-        };
-        candidate.opened = candidate.opened.or(Some(now));
-        candidate.last_dial = Some(now);
+        let candidate = self.facts.candidate_mut(number)?;
+        candidate.dial(address, now, until);
         let endpoint = candidate.endpoint.clone();
         self.count_step(Entry::Dialled(endpoint.clone(), address));
-        Step::Connect(Connect { ticket, endpoint, address, until })
+        Some(Step::Connect(Connect { ticket: self.ticket(number), endpoint, address, until }))
     }
 
     fn count_step(&mut self, entry: Entry) {
@@ -319,42 +310,22 @@ impl<C> DiscoveryPlan<C> {
     }
 
     /// Adopts a ready connection: everything else that is open is forgotten.
-    fn adopt(&mut self, dial: usize, now: Instant) -> Option<Connected<C>> {
-        let dial = self.facts.dials.swap_remove(dial);
-        let Dialled::Ready { connection, .. } = dial.state else { return None };
-        let candidate = self.facts.candidates.get_mut(dial.candidate)?;
-        candidate.spent = true;
+    fn adopt(&mut self, number: usize, now: Instant) -> Option<Step<C>> {
+        let candidate = self.facts.candidate_mut(number)?;
+        let (address, connection) = candidate.adopt()?;
         let endpoint = candidate.endpoint.clone();
         self.facts.forget_open();
         self.epoch = self.epoch.wrapping_add(1);
         self.state = State::Idle { left: self.deadline.saturating_duration_since(now) };
-        self.log(Entry::Connected(endpoint.clone(), dial.address));
-        let address = SocketAddr::new(dial.address, endpoint.port);
-        Some(Connected { connection, endpoint, address, token: Token { ticket: self.ticket(0) } })
+        self.log(Entry::Connected(endpoint.clone(), address));
+        let address = SocketAddr::new(address, endpoint.port);
+        let token = Token { ticket: self.ticket(number) };
+        Some(Step::Connected(Connected { connection, endpoint, address, token }))
     }
 
     fn end(&mut self) -> Step<C> {
         self.state = State::Over;
         self.log(Entry::Exhausted);
         Step::Exhausted(self.trace.cause())
-    }
-
-    /// What is open and still matters is waited for.
-    fn wake_when_overdue(&self, wake: &mut Wake) {
-        let questions = self.facts.open_questions().filter_map(|(q, _)| q.lookup.open_until());
-        questions.for_each(|until| wake.at(until));
-        for (at, candidate) in self.facts.ranked() {
-            if self.facts.standing(at, candidate) == Standing::Settled {
-                continue;
-            }
-            if let Some(host) = self.facts.hosts.get(candidate.host) {
-                [&host.v6, &host.v4]
-                    .into_iter()
-                    .filter_map(Lookup::open_until)
-                    .for_each(|until| wake.at(until));
-            }
-            let open = self.facts.dials_of(at).filter(|(_, dial)| dial.is_open());
-            open.for_each(|(_, dial)| wake.at(dial.until));
-        }
     }
 }

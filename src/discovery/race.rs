@@ -3,27 +3,48 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use smallvec::SmallVec;
+
 use super::CONNECT_LIMIT;
-use super::candidate::{Candidate, Dial, Dialled, Owner, Standing};
+use super::candidate::{Candidate, Standing};
+use super::endpoint::Family;
 use super::facts::Facts;
-use super::lookup::Lookup;
+use super::lookup::{KnownHost, Lookup};
 use super::order::Protocol;
 use super::pace::Pace;
-
-/// The earliest time at which something changes without an outcome.
-#[derive(Debug, Default)]
-pub(super) struct Wake(pub(super) Option<Instant>);
-
-impl Wake {
-    pub(super) fn at(&mut self, time: Instant) {
-        self.0 = Some(self.0.map_or(time, |earlier| earlier.min(time)));
-    }
-}
 
 /// `time` and then `wait`, even where a clock would overflow.
 pub(super) fn later(time: Instant, wait: Duration) -> Instant {
     const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
     time.checked_add(wait).or_else(|| time.checked_add(YEAR)).unwrap_or(time)
+}
+
+/// The facts as they stand at one moment: the candidates that may still win, the best first.
+pub(super) struct Race<'a, C> {
+    facts: &'a Facts<C>,
+    pace: &'a Pace,
+    now: Instant,
+    runners: SmallVec<[Runner<'a, C>; 8]>,
+    /// The earliest time at which something changes without an outcome.
+    wake: Option<Instant>,
+}
+
+/// A candidate that has neither failed nor been adopted.
+struct Runner<'a, C> {
+    candidate: &'a Candidate<C>,
+    host: &'a KnownHost,
+    standing: Standing,
+    /// The address to dial next, if one is known.
+    next: Option<IpAddr>,
+}
+
+/// What a race comes to. Candidates go by their numbers, hosts by their places.
+pub(super) enum Move {
+    Ask(usize, Family),
+    Dial(usize, IpAddr),
+    Adopt(usize),
+    /// Nothing, until then; without a time nothing will ever come of it.
+    Wait(Option<Instant>),
 }
 
 /// From when on the next candidate may start: never before a better one settled, or then.
@@ -38,136 +59,146 @@ impl Gate {
     }
 }
 
-impl<C> Facts<C> {
+impl<'a, C> Race<'a, C> {
+    pub(super) fn new(facts: &'a Facts<C>, pace: &'a Pace, now: Instant) -> Self {
+        let runners = facts.ranked().filter_map(|(candidate, host)| {
+            let next = candidate.next_address(host);
+            let standing = candidate.standing(host, next)?;
+            Some(Runner { candidate, host, standing, next })
+        });
+        Self { facts, pace, now, runners: runners.collect(), wake: None }
+    }
+
+    /// What to do now; when `over`, nothing new is begun and nothing waited for.
+    pub(super) fn next_move(mut self, over: bool) -> Move {
+        if !over {
+            if let Some((host, family)) = self.host_to_ask() {
+                return Move::Ask(host, family);
+            }
+            if let Some((candidate, address)) = self.next_dial() {
+                return Move::Dial(candidate, address);
+            }
+        }
+        if let Some(candidate) = self.to_adopt(over) {
+            return Move::Adopt(candidate);
+        }
+        self.wake_when_overdue();
+        Move::Wait(self.wake)
+    }
+
+    fn wake_at(&mut self, time: Instant) {
+        self.wake = Some(self.wake.map_or(time, |earlier| earlier.min(time)));
+    }
+
+    /// The next host that a candidate needs asked for, and its family: not while an address that
+    /// came with the SRV answer may still do, nor for a candidate behind one that is ready.
+    fn host_to_ask(&self) -> Option<(usize, Family)> {
+        let unready = |runner: &&Runner<C>| !matches!(runner.standing, Standing::Ready { .. });
+        self.runners.iter().take_while(unready).find_map(|runner| {
+            let family = runner.host.unasked()?;
+            let half_asked = family == Family::V4;
+            let address_left = runner.next.is_some() || runner.candidate.is_dialling();
+            (half_asked || !address_left).then_some((runner.candidate.host, family))
+        })
+    }
+
     /// The next connect, if the pace permits one now: TLS candidates by rank, each behind the head
     /// start of every better one; then clear text, one candidate at a time and never beside TLS.
-    pub(super) fn next_dial(
-        &self,
-        pace: &Pace,
-        now: Instant,
-        wake: &mut Wake,
-    ) -> Option<(usize, IpAddr)> {
-        if self.open_dials() >= CONNECT_LIMIT {
+    fn next_dial(&mut self) -> Option<(usize, IpAddr)> {
+        let dials = self.facts.candidates.iter().flat_map(|candidate| &candidate.dials);
+        if dials.filter(|dial| dial.is_open()).count() >= CONNECT_LIMIT {
             return None;
         }
-        if self.has_unsettled(Protocol::Tls) {
-            return self.next_dial_of(Protocol::Tls, pace, pace.head_start, now, wake);
-        }
-        self.next_dial_of(Protocol::Tcp, pace, None, now, wake)
-    }
-
-    fn has_unsettled(&self, protocol: Protocol) -> bool {
-        self.open_questions().any(|(q, _)| q.protocol == protocol)
-            || self
-                .ranked()
-                .filter(|(_, c)| c.rank.protocol == protocol)
-                .any(|(at, c)| self.standing(at, c) != Standing::Settled)
-    }
-
-    fn next_dial_of(
-        &self,
-        protocol: Protocol,
-        pace: &Pace,
-        head_start: Option<Duration>,
-        now: Instant,
-        wake: &mut Wake,
-    ) -> Option<(usize, IpAddr)> {
-        let mut gate = Gate(Some(now));
-        for (at, candidate) in self.ranked().filter(|(_, c)| c.rank.protocol == protocol) {
-            for (question, since) in self.open_questions() {
-                if question.protocol == protocol && question.row < candidate.rank.row {
+        let tls_left = self.facts.open_questions().any(|(q, _)| q.protocol == Protocol::Tls)
+            || self.runners.iter().any(|r| r.candidate.rank.protocol == Protocol::Tls);
+        let (protocol, head_start) = match tls_left {
+            true => (Protocol::Tls, self.pace.head_start),
+            false => (Protocol::Tcp, None),
+        };
+        let mut gate = Gate(Some(self.now));
+        let mut from = None;
+        for runner in self.runners.iter().filter(|r| r.candidate.rank.protocol == protocol) {
+            let rank = runner.candidate.rank;
+            for (question, since) in self.facts.open_questions() {
+                if question.protocol == protocol && question.row < rank.row {
                     gate.behind(since, head_start);
                 }
             }
-            let standing = self.standing(at, candidate);
-            match standing {
-                Standing::Settled => continue,
-                Standing::Ready(_) => return None,
-                Standing::Open(_) | Standing::Waiting => {}
+            if matches!(runner.standing, Standing::Ready { .. }) {
+                break;
             }
-            let dialable = self.dialable(at, candidate, pace, now);
-            let from = match (candidate.opened, dialable) {
-                (Some(_), Some((_, from))) => Some(from),
-                (None, Some((_, from))) => gate.0.map(|gate| gate.max(from)),
-                (_, None) => None,
-            };
-            if let (Some(from), Some((address, _))) = (from, dialable) {
-                if from <= now {
-                    return Some((at, address));
+            if let Some((address, own)) = self.dialable(runner) {
+                let start = match runner.candidate.opened {
+                    Some(_) => Some(own),
+                    None => gate.0.map(|gate| gate.max(own)),
+                };
+                if start.is_some_and(|start| start <= self.now) {
+                    return Some((runner.candidate.number, address));
                 }
-                wake.at(from);
+                from = from.into_iter().chain(start).min();
             }
-            match standing {
-                Standing::Open(since) => gate.behind(since, head_start),
+            match runner.standing {
+                Standing::Open { since } => gate.behind(since, head_start),
                 _ => gate = Gate(None),
             }
         }
+        from.into_iter().for_each(|from| self.wake_at(from));
         None
     }
 
     /// The next address of a candidate, and from when on it may be dialled for the candidate's own
     /// sake. [RFC 8305 sections 3 and 5]
-    fn dialable(
-        &self,
-        at: usize,
-        candidate: &Candidate,
-        pace: &Pace,
-        now: Instant,
-    ) -> Option<(IpAddr, Instant)> {
-        let host = self.hosts.get(candidate.host)?;
-        let (owner, address) = self.next_address(at, candidate)?;
-        if self.dials_of(at).any(|(_, dial)| dial.is_open()) {
-            return Some((address, later(candidate.last_dial?, pace.address_delay?)));
+    fn dialable(&self, Runner { candidate, host, next, .. }: &Runner<C>) -> Option<(IpAddr, Instant)> {
+        let address = (*next)?;
+        if candidate.is_dialling() {
+            let last = candidate.dials.last()?;
+            return Some((address, later(last.since, self.pace.address_delay?)));
         }
-        match (owner, address, &host.v6, host.v4_since) {
-            (Owner::Host(_), IpAddr::V4(_), Lookup::Open { .. }, Some(since))
-                if candidate.opened.is_none() =>
+        let first = candidate.opened.is_none();
+        match (&host.v6, host.v4_since) {
+            (Lookup::Open { .. }, Some(since))
+                if first && address.is_ipv4() && !candidate.came_along.contains(&address) =>
             {
-                Some((address, later(since, pace.resolution_delay)))
+                Some((address, later(since, self.pace.resolution_delay)))
             }
-            _ => Some((address, now)),
+            _ => Some((address, self.now)),
         }
     }
 
-    /// The ready connection to adopt, if no better candidate or question is still worth waiting
-    /// for; `at_once` when time is up and there is nothing to wait for any more.
-    pub(super) fn to_adopt(
-        &self,
-        pace: &Pace,
-        at_once: bool,
-        now: Instant,
-        wake: &mut Wake,
-    ) -> Option<usize> {
-        if !self.dials.iter().any(Dial::is_ready) {
-            return None;
-        }
-        let ready = self.ranked().find_map(|(at, candidate)| match self.standing(at, candidate) {
-            Standing::Ready(dial) => Some((candidate, dial)),
+    /// The candidate whose connection to adopt, if no better candidate or question is still worth
+    /// waiting for; `at_once` when time is up and there is nothing to wait for any more.
+    fn to_adopt(&mut self, at_once: bool) -> Option<usize> {
+        let mut ready = self.runners.iter().enumerate();
+        let (place, ready, after) = ready.find_map(|(place, runner)| match runner.standing {
+            Standing::Ready { after } => Some((place, runner.candidate, after)),
             _ => None,
-        });
-        let (ready, dial) = ready?;
-        let Dialled::Ready { after, .. } = &self.dials.get(dial)?.state else {
-            return None;
-        };
-        let wait = pace.patience.max(after.saturating_mul(pace.patience_in_connects));
-        let questions = self.open_questions().filter_map(|(question, since)| {
+        })?;
+        let wait = self.pace.patience.max(after.saturating_mul(self.pace.patience_in_connects));
+        let questions = self.facts.open_questions().filter_map(|(question, since)| {
             let better = (question.protocol, question.row) < (ready.rank.protocol, ready.rank.row);
             better.then_some(since)
         });
-        let candidates =
-            self.ranked().filter(|(_, c)| c.rank < ready.rank).filter_map(|(at, c)| {
-                match self.standing(at, c) {
-                    Standing::Open(since) => Some(since),
-                    _ => None,
-                }
-            });
-        let patient_until = questions.chain(candidates).map(|since| later(since, wait)).max();
-        match patient_until {
-            Some(until) if until > now && !at_once => {
-                wake.at(until);
+        let candidates = self.runners.iter().take(place).filter_map(|runner| match runner.standing {
+            Standing::Open { since } => Some(since),
+            _ => None,
+        });
+        match questions.chain(candidates).map(|since| later(since, wait)).max() {
+            Some(until) if until > self.now && !at_once => {
+                self.wake_at(until);
                 None
             }
-            _ => Some(dial),
+            _ => Some(ready.number),
         }
+    }
+
+    /// What is open and still matters is waited for.
+    fn wake_when_overdue(&mut self) {
+        let questions = self.facts.open_questions().filter_map(|(q, _)| q.lookup.open_until());
+        let runners = self.runners.iter().flat_map(|Runner { candidate, host, .. }| {
+            let lookups = [&host.v6, &host.v4].into_iter().filter_map(Lookup::open_until);
+            let open = candidate.dials.iter().filter(|dial| dial.is_open());
+            lookups.chain(open.map(|dial| dial.until))
+        });
+        self.wake = questions.chain(runners).chain(self.wake).min();
     }
 }

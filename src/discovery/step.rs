@@ -3,8 +3,9 @@
 //! A step cannot be cloned, and answering one consumes it. So a step is answered at most once, and
 //! a lookup is never answered with a connection.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use super::answer::{Answer, ConnectFailure, LookupFailure, SrvAnswer};
@@ -36,14 +37,31 @@ pub enum Step<C> {
     Exhausted(Cause),
 }
 
+/// Which plan a step is of. All that can be seen of it is whether two are the same.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct PlanId(usize);
+
+impl PlanId {
+    /// Another one than all before, as far as a `usize` counts.
+    pub(super) fn unique() -> Self {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+impl fmt::Debug for PlanId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PlanId")
+    }
+}
+
 /// Which step of which plan an outcome belongs to.
 #[derive(Debug)]
 pub(super) struct Ticket {
-    /// The plan: the same allocation, so that no two living plans are ever mistaken.
-    pub(super) plan: Arc<()>,
+    pub(super) plan: PlanId,
     /// The adoption before which the step was offered.
     pub(super) epoch: u32,
-    /// The question, host or dial in the plan's own books.
+    /// The question, host or candidate in the plan's own books.
     pub(super) at: usize,
 }
 
@@ -69,7 +87,7 @@ impl LookupSrv {
 
     /// What was learned.
     pub fn answer<C>(self, learned: Result<Answer<SrvAnswer>, LookupFailure>) -> Outcome<C> {
-        Outcome { ticket: self.ticket, what: What::Srv(learned) }
+        Outcome { ticket: self.ticket, what: What::Srv(self.name, learned) }
     }
 }
 
@@ -102,7 +120,7 @@ impl LookupHost {
     /// What was learned. Addresses of the other family are left out; no address at all counts as a
     /// malformed answer.
     pub fn answer<C>(self, learned: Result<Answer<Vec<IpAddr>>, LookupFailure>) -> Outcome<C> {
-        Outcome { ticket: self.ticket, what: What::Host(self.family, learned) }
+        Outcome { ticket: self.ticket, what: What::Host(self.host, self.family, learned) }
     }
 }
 
@@ -135,12 +153,17 @@ impl Connect {
 
     /// The connection stands, and its certificate was accepted.
     pub fn established<C>(self, connection: C) -> Outcome<C> {
-        Outcome { ticket: self.ticket, what: What::Connect(Ok(connection)) }
+        self.ended(Ok(connection))
     }
 
     /// It does not.
     pub fn failed<C>(self, failure: ConnectFailure) -> Outcome<C> {
-        Outcome { ticket: self.ticket, what: What::Connect(Err(failure)) }
+        self.ended(Err(failure))
+    }
+
+    fn ended<C>(self, result: Result<C, ConnectFailure>) -> Outcome<C> {
+        let what = What::Connect(self.endpoint, self.address, result);
+        Outcome { ticket: self.ticket, what }
     }
 }
 
@@ -186,8 +209,8 @@ pub struct Outcome<C> {
 
 #[derive(Debug)]
 pub(super) enum What<C> {
-    Srv(Result<Answer<SrvAnswer>, LookupFailure>),
-    Host(Family, Result<Answer<Vec<IpAddr>>, LookupFailure>),
-    Connect(Result<C, ConnectFailure>),
+    Srv(SrvName, Result<Answer<SrvAnswer>, LookupFailure>),
+    Host(HostName, Family, Result<Answer<Vec<IpAddr>>, LookupFailure>),
+    Connect(Endpoint, IpAddr, Result<C, ConnectFailure>),
     Useless { why: WireText, search_on: bool },
 }
