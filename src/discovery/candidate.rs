@@ -104,6 +104,11 @@ impl<C> Candidate<C> {
         self.dials.iter().any(Dial::is_open)
     }
 
+    /// Every connect that was begun has failed.
+    pub(super) fn has_failed(&self) -> bool {
+        !self.dials.is_empty() && !self.is_dialling()
+    }
+
     /// The address to dial next: those that came with the SRV answer before those that were asked
     /// for, the families in turn, IPv6 first (RFC 8305 section 4), each address once.
     pub(super) fn next_address(&self, host: &KnownHost) -> Option<IpAddr> {

@@ -138,6 +138,8 @@ impl<'a, C> Race<'a, C> {
                 from = from.into_iter().chain(start).min();
             }
             match runner.standing {
+                // What it was ahead with has failed; a lookup alone holds nobody up.
+                Standing::Open { .. } if head_start.is_some() && runner.candidate.has_failed() => {}
                 Standing::Open { since } => gate.behind(since, head_start),
                 _ => gate = Gate(None),
             }
@@ -148,7 +150,10 @@ impl<'a, C> Race<'a, C> {
 
     /// The next address of a candidate, and from when on it may be dialled for the candidate's own
     /// sake. [RFC 8305 sections 3 and 5]
-    fn dialable(&self, Runner { candidate, host, next, .. }: &Runner<C>) -> Option<(IpAddr, Instant)> {
+    fn dialable(
+        &self,
+        Runner { candidate, host, next, .. }: &Runner<C>,
+    ) -> Option<(IpAddr, Instant)> {
         let address = (*next)?;
         if candidate.is_dialling() {
             let last = candidate.dials.last()?;
@@ -178,10 +183,11 @@ impl<'a, C> Race<'a, C> {
             let better = (question.protocol, question.row) < (ready.rank.protocol, ready.rank.row);
             better.then_some(since)
         });
-        let candidates = self.runners.iter().take(place).filter_map(|runner| match runner.standing {
-            Standing::Open { since } => Some(since),
-            _ => None,
-        });
+        let candidates =
+            self.runners.iter().take(place).filter_map(|runner| match runner.standing {
+                Standing::Open { since } => Some(since),
+                _ => None,
+            });
         match questions.chain(candidates).map(|since| later(since, wait)).max() {
             Some(until) if until > self.now && !at_once => {
                 self.wake_at(until);
