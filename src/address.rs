@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use crate::name::{HostName, NameError};
 use crate::text::WireText;
@@ -21,10 +22,10 @@ use crate::text::WireText;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SipAddress {
-    user: Box<str>,
+    user: Arc<str>,
     domain: HostName,
     port: Option<u16>,
-    parameters: Option<Box<str>>,
+    parameters: Option<Arc<str>>,
 }
 
 impl SipAddress {

@@ -189,13 +189,24 @@ impl SrvName {
         domain: &HostName,
     ) -> Result<Self, NameError> {
         let service = service.into();
-        let whole = || WireText::new(format!("{service}.{domain}"));
-        check_service(&service).map_err(|kind| NameError { text: whole(), kind })?;
-        let length = service.len().saturating_add(1).saturating_add(domain.as_str().len());
-        if length > HostName::LIMIT {
-            return Err(NameError { text: whole(), kind: NameErrorKind::TooLong });
+        match check_service(&service) {
+            Ok(()) => Self::of_service(service, domain),
+            Err(kind) => Err(Self { service, domain: domain.clone() }.error(kind)),
         }
-        Ok(Self { service, domain: domain.clone() })
+    }
+
+    /// The same for a service that was checked before.
+    pub(crate) fn of_service(
+        service: Cow<'static, str>,
+        domain: &HostName,
+    ) -> Result<Self, NameError> {
+        let name = Self { service, domain: domain.clone() };
+        let length = name.service.len().saturating_add(1).saturating_add(domain.as_str().len());
+        if length > HostName::LIMIT { Err(name.error(NameErrorKind::TooLong)) } else { Ok(name) }
+    }
+
+    fn error(&self, kind: NameErrorKind) -> NameError {
+        NameError { text: WireText::new(self.to_string()), kind }
     }
 
     /// The two service labels: `_sip._tls`.

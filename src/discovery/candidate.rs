@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use super::ADDRESS_LIMIT;
 use super::endpoint::{Endpoint, Family};
-use super::lookup::{Addresses, KnownHost};
+use super::lookup::{Addresses, KnownHost, Question};
 use super::order::Protocol;
 
 /// A place in the order of candidates: TLS before TCP, then the row, then the place in the answer.
@@ -16,6 +16,13 @@ pub(super) struct Rank {
     pub(super) protocol: Protocol,
     pub(super) row: usize,
     pub(super) place: usize,
+}
+
+impl Rank {
+    /// Whether what this question finds is better.
+    pub(super) fn is_behind(self, question: &Question) -> bool {
+        (question.protocol, question.row) < (self.protocol, self.row)
+    }
 }
 
 /// One protocol, host and port, and the connects to it.
@@ -65,54 +72,66 @@ impl<C> Dial<C> {
     }
 }
 
-/// How a candidate that may still win stands, in the eyes of the others.
+/// How a candidate stands, in the eyes of the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// It has a connection, and had it this long after its dial.
-    Ready { after: Duration },
+    /// It has a connection.
+    Ready,
     /// It is being dialled or resolved: since its first dial, or else since its host was asked for.
     Open { since: Instant },
-    /// It could be dialled, or its host asked for, and neither is under way.
-    Waiting,
+    /// Neither; it has failed once no address is left and nothing to ask for.
+    Idle,
 }
 
 impl<C> Candidate<C> {
-    /// How it stands, if `next` is its next address; `None` once it failed or was adopted.
-    pub(super) fn standing(&self, host: &KnownHost, next: Option<IpAddr>) -> Option<Standing> {
-        if self.spent {
-            return None;
-        }
+    pub(super) fn standing(&self, host: &KnownHost) -> Standing {
         let asked = host.open_since();
-        if let Some(since) = self.opened {
-            let ready = self.dials.iter().find_map(|dial| match dial.state {
-                Dialled::Ready { after, .. } => Some(Standing::Ready { after }),
-                _ => None,
-            });
-            if ready.is_some() {
-                return ready;
-            }
-            if asked.is_some() || self.is_dialling() {
-                return Some(Standing::Open { since });
-            }
-        } else if let Some(since) = asked {
-            return Some(Standing::Open { since });
+        let since = match self.opened {
+            Some(opened) if asked.is_some() || self.is_dialling() => Some(opened),
+            Some(_) => None,
+            None => asked,
+        };
+        match since {
+            _ if self.ready_after().is_some() => Standing::Ready,
+            Some(since) => Standing::Open { since },
+            None => Standing::Idle,
         }
-        (next.is_some() || host.unasked().is_some()).then_some(Standing::Waiting)
+    }
+
+    /// How long its connection took to come about, if it has one.
+    pub(super) fn ready_after(&self) -> Option<Duration> {
+        self.dials.iter().find_map(|dial| match dial.state {
+            Dialled::Ready { after, .. } => Some(after),
+            _ => None,
+        })
+    }
+
+    /// Whether nothing is left to try.
+    pub(super) fn has_failed(&self, host: &KnownHost) -> bool {
+        self.standing(host) == Standing::Idle
+            && host.unasked().is_none()
+            && self.next_address(host).is_none()
+    }
+
+    /// When each open connect is given up.
+    pub(super) fn dues(&self) -> impl Iterator<Item = Instant> {
+        self.dials.iter().filter(|dial| dial.is_open()).map(|dial| dial.until)
     }
 
     pub(super) fn is_dialling(&self) -> bool {
         self.dials.iter().any(Dial::is_open)
     }
 
-    /// Every connect that was begun has failed.
-    pub(super) fn has_failed(&self) -> bool {
+    /// Whether every connect that was begun has failed.
+    pub(super) fn dials_failed(&self) -> bool {
         !self.dials.is_empty() && !self.is_dialling()
     }
 
     /// The address to dial next: those that came with the SRV answer before those that were asked
     /// for, the families in turn, IPv6 first (RFC 8305 section 4), each address once.
     pub(super) fn next_address(&self, host: &KnownHost) -> Option<IpAddr> {
-        if self.dials.len() >= ADDRESS_LIMIT {
+        let known = self.came_along.len().saturating_add(host.addresses.len());
+        if known == 0 || self.dials.len() >= ADDRESS_LIMIT {
             return None;
         }
         let last = self.dials.last().map(|dial| Family::of(dial.address));
@@ -122,8 +141,9 @@ impl<C> Candidate<C> {
             own.find(|ip| self.is_new(**ip))
         };
         let looked_up = |family| {
-            let mut own = self.looked_up(host, family).take(self.share(host, family));
-            own.find(|ip| self.is_new(**ip))
+            let mut own = self.looked_up(host, family).enumerate();
+            let (place, address) = own.find(|(_, ip)| self.is_new(**ip))?;
+            self.has_room(host, family, place).then_some(address)
         };
         let next = came_along(turn).or_else(|| came_along(turn.other()));
         next.or_else(|| looked_up(turn)).or_else(|| looked_up(turn.other())).copied()
@@ -143,21 +163,18 @@ impl<C> Candidate<C> {
         own.filter(|ip| !self.came_along.contains(ip))
     }
 
-    /// How many addresses of one family that the lookup found may be dialled. Half of the limit is
-    /// sure; what the other family leaves comes on top once its answer is known, so that the arrival
-    /// of the answers does not decide which addresses are dialled.
-    fn share(&self, host: &KnownHost, family: Family) -> usize {
+    /// Whether the limit has room for the address at this place among those of one family that the
+    /// lookup found. Half of it is sure; what the other family leaves comes on top once its answer
+    /// is known, so that the arrival of the answers does not decide which addresses are dialled.
+    fn has_room(&self, host: &KnownHost, family: Family, place: usize) -> bool {
         let room = ADDRESS_LIMIT.saturating_sub(self.came_along.len());
-        let half = room / 2;
-        let other_half = match family {
-            Family::V6 => half,
-            Family::V4 => room.saturating_sub(half),
+        let sure = match family {
+            Family::V6 => room.div_ceil(2),
+            Family::V4 => room / 2,
         };
-        let other_needs = match host.lookup(family.other()).is_done() {
-            true => self.looked_up(host, family.other()).count().min(other_half),
-            false => other_half,
-        };
-        room.saturating_sub(other_needs)
+        let left = |other| room.saturating_sub(self.looked_up(host, other).count());
+        let other = family.other();
+        place < sure || host.lookup(other).is_done() && place < left(other)
     }
 
     /// Adds a connect that begins now.

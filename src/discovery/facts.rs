@@ -83,11 +83,11 @@ impl<C> Facts<C> {
     /// Leaves out the candidates beyond the limit of targets, refused targets counting too.
     pub(super) fn crowd_out(&mut self) {
         for candidate in &mut self.candidates {
-            let Rank { protocol, row, place } = candidate.rank;
-            let better = self.questions.iter().filter(|q| (q.protocol, q.row) < (protocol, row));
+            let rank = candidate.rank;
+            let better = self.questions.iter().filter(|q| rank.is_behind(q));
             let before: usize = better.map(|q| q.listed).sum();
             candidate.crowded_out =
-                candidate.from_srv && before.saturating_add(place) >= TARGET_LIMIT;
+                candidate.from_srv && before.saturating_add(rank.place) >= TARGET_LIMIT;
         }
     }
 
@@ -97,12 +97,17 @@ impl<C> Facts<C> {
 
     /// The candidates, the best first, without those beyond the limit of targets and those in clear
     /// text that is no longer tried; each with its host.
-    pub(super) fn ranked(&self) -> impl Iterator<Item = (&Candidate<C>, &KnownHost)> {
+    fn ranked(&self) -> impl Iterator<Item = (&Candidate<C>, &KnownHost)> {
         let barred = |c: &Candidate<C>| c.rank.protocol == Protocol::Tcp && self.no_clear_text;
         self.candidates
             .iter()
             .filter(move |c| !c.crowded_out && !barred(c))
             .filter_map(|c| Some((c, self.hosts.get(c.host)?)))
+    }
+
+    /// The same without those that were adopted before.
+    pub(super) fn in_the_race(&self) -> impl Iterator<Item = (&Candidate<C>, &KnownHost)> {
+        self.ranked().filter(|(candidate, _)| !candidate.spent)
     }
 
     /// SRV questions that can still change which candidate comes next, and since when each is open.
@@ -111,13 +116,19 @@ impl<C> Facts<C> {
         self.questions.iter().filter(matters).filter_map(Question::open)
     }
 
+    /// When each open lookup and connect is given up.
+    pub(super) fn dues(&self) -> impl Iterator<Item = Instant> {
+        let questions = self.questions.iter().filter_map(|question| question.lookup.open_until());
+        let hosts = self.hosts.iter().flat_map(KnownHost::dues);
+        questions.chain(hosts).chain(self.candidates.iter().flat_map(Candidate::dues))
+    }
+
     /// The best record's endpoint, once it is certain which is best and it failed.
     pub(super) fn first_record(&self) -> Option<&Endpoint> {
         let (first, host) = self.ranked().find(|(c, _)| c.from_srv)?;
         let key = (first.rank.protocol, first.rank.row);
         let certain = self.open_questions().all(|(q, _)| (q.protocol, q.row) > key);
-        let failed = first.standing(host, first.next_address(host)).is_none();
-        (certain && failed).then_some(&first.endpoint)
+        (certain && (first.spent || first.has_failed(host))).then_some(&first.endpoint)
     }
 
     /// Forgets what is open, as an adoption demands: it counts as never offered. Answers that came,

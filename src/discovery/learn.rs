@@ -33,7 +33,7 @@ impl<C> DiscoveryPlan<C> {
                 question.lookup = Lookup::Found;
                 order_srv(&mut answer.records, self.trace.seed().draws(row));
                 let line = self.trace.events.len();
-                self.take_records(at, &answer);
+                self.take_records(at, &name, &answer);
                 self.log_above(line, Entry::AnsweredSrv(name, Ok(Answer::Found(answer))));
             }
             Ok(Answer::Found(_)) => {
@@ -54,7 +54,7 @@ impl<C> DiscoveryPlan<C> {
 
     /// Ordered records become candidates: cut first, the name rule after, so that a refusal never
     /// reshuffles the draw.
-    fn take_records(&mut self, at: usize, answer: &SrvAnswer) {
+    fn take_records(&mut self, at: usize, name: &SrvName, answer: &SrvAnswer) {
         let listed = answer.records.len().min(RECORD_LIMIT);
         let left_out = answer.records.len().saturating_sub(RECORD_LIMIT);
         self.leave_out(left_out, LimitedThing::Records);
@@ -64,7 +64,7 @@ impl<C> DiscoveryPlan<C> {
         self.leave_out(crowded_out, LimitedThing::Targets);
         let Some(question) = self.facts.questions.get_mut(at) else { return };
         question.listed = listed;
-        let (row, protocol, name) = (question.row, question.protocol, question.name.clone());
+        let (row, protocol) = (question.row, question.protocol);
         for (place, record) in answer.records.iter().take(RECORD_LIMIT).enumerate() {
             let host = match &record.target {
                 SrvTarget::NotOffered => {
@@ -91,7 +91,9 @@ impl<C> DiscoveryPlan<C> {
                 }
             }
         }
-        self.facts.crowd_out();
+        if crowded_out > 0 {
+            self.facts.crowd_out();
+        }
     }
 
     pub(super) fn hear_host(
@@ -174,6 +176,10 @@ impl<C> DiscoveryPlan<C> {
 
     /// Everything open whose time is over has failed as timed out.
     pub(super) fn give_up_overdue(&mut self, now: Instant) {
+        if now < self.first_due {
+            return;
+        }
+        self.first_due = self.facts.dues().filter(|due| *due > now).min().unwrap_or(self.deadline);
         for at in 0..self.facts.questions.len() {
             let Some(question) = self.facts.questions.get_mut(at) else { continue };
             if question.lookup.is_overdue(now) {

@@ -140,6 +140,11 @@ impl KnownHost {
         v6.into_iter().chain(v4).min()
     }
 
+    /// When each open lookup is given up.
+    pub(super) fn dues(&self) -> impl Iterator<Item = Instant> {
+        [&self.v6, &self.v4].into_iter().filter_map(Lookup::open_until)
+    }
+
     /// The family to ask for next.
     pub(super) fn unasked(&self) -> Option<Family> {
         match (&self.v6, &self.v4) {

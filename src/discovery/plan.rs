@@ -31,7 +31,11 @@ pub struct DiscoveryPlan<C> {
     epoch: u32,
     start: Instant,
     latest: Instant,
-    deadline: Instant,
+    /// From the start to the latest.
+    age: Duration,
+    pub(super) deadline: Instant,
+    /// Nothing that is open is overdue before.
+    pub(super) first_due: Instant,
     state: State,
     steps: usize,
     pub(super) facts: Facts<C>,
@@ -51,12 +55,15 @@ enum State {
 impl<C> DiscoveryPlan<C> {
     /// Plans the search for the server of `address`; it begins at `now`.
     pub fn new(address: &SipAddress, search: &Search, seed: Seed, now: Instant) -> Self {
+        let deadline = later(now, search.timeouts.search);
         let mut plan = Self {
             id: PlanId::unique(),
             epoch: 0,
             start: now,
             latest: now,
-            deadline: later(now, search.timeouts.search),
+            age: Duration::ZERO,
+            deadline,
+            first_due: deadline,
             state: State::Searching,
             steps: 0,
             facts: Facts::new(),
@@ -149,13 +156,15 @@ impl<C> DiscoveryPlan<C> {
     }
 
     fn advance(&mut self, now: Instant) -> Instant {
-        self.latest = self.latest.max(now);
+        if now > self.latest {
+            self.latest = now;
+            self.age = now.saturating_duration_since(self.start);
+        }
         self.latest
     }
 
     pub(super) fn log(&mut self, entry: Entry) {
-        let at = self.latest.saturating_duration_since(self.start);
-        self.trace.events.push(Event { at, entry });
+        self.trace.events.push(Event { at: self.age, entry });
     }
 
     pub(super) fn conclude(&mut self, conclusion: Conclusion) {
@@ -166,8 +175,11 @@ impl<C> DiscoveryPlan<C> {
         Ticket { plan: self.id, epoch: self.epoch, at }
     }
 
-    fn until(&self, now: Instant, limit: Duration) -> Instant {
-        later(now, limit).min(self.deadline)
+    /// When a step is given up that begins now.
+    fn due(&mut self, now: Instant, limit: Duration) -> Instant {
+        let until = later(now, limit).min(self.deadline);
+        self.first_due = self.first_due.min(until);
+        until
     }
 }
 
@@ -180,7 +192,7 @@ impl<C> DiscoveryPlan<C> {
             if *protocol == Protocol::Tcp && self.search().clear_text == ClearText::Forbid {
                 continue;
             }
-            match SrvName::new(service.clone(), &domain) {
+            match SrvName::of_service(service.clone(), &domain) {
                 Ok(name) => self.facts.questions.push(Question {
                     row,
                     protocol: *protocol,
@@ -264,9 +276,9 @@ impl<C> DiscoveryPlan<C> {
 /// What to do next.
 impl<C> DiscoveryPlan<C> {
     fn next_question(&mut self, now: Instant) -> Option<Step<C>> {
-        let until = self.until(now, self.search().timeouts.lookup);
         let unasked = |q: &Question| matches!(q.lookup, Lookup::Unasked);
         let at = self.facts.questions.iter().position(unasked)?;
+        let until = self.due(now, self.search().timeouts.lookup);
         let question = self.facts.questions.get_mut(at)?;
         question.lookup = Lookup::Open { since: now, until };
         let name = question.name.clone();
@@ -275,7 +287,7 @@ impl<C> DiscoveryPlan<C> {
     }
 
     fn ask_host(&mut self, at: usize, family: Family, now: Instant) -> Option<Step<C>> {
-        let until = self.until(now, self.search().timeouts.lookup);
+        let until = self.due(now, self.search().timeouts.lookup);
         let known = self.facts.hosts.get_mut(at)?;
         *known.lookup_mut(family) = Lookup::Open { since: now, until };
         let host = known.host.name()?.clone();
@@ -284,7 +296,7 @@ impl<C> DiscoveryPlan<C> {
     }
 
     fn dial(&mut self, number: usize, address: IpAddr, now: Instant) -> Option<Step<C>> {
-        let until = self.until(now, self.search().timeouts.connect);
+        let until = self.due(now, self.search().timeouts.connect);
         let candidate = self.facts.candidate_mut(number)?;
         candidate.dial(address, now, until);
         let endpoint = candidate.endpoint.clone();

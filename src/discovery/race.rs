@@ -3,8 +3,6 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use smallvec::SmallVec;
-
 use super::CONNECT_LIMIT;
 use super::candidate::{Candidate, Standing};
 use super::endpoint::Family;
@@ -19,23 +17,13 @@ pub(super) fn later(time: Instant, wait: Duration) -> Instant {
     time.checked_add(wait).or_else(|| time.checked_add(YEAR)).unwrap_or(time)
 }
 
-/// The facts as they stand at one moment: the candidates that may still win, the best first.
+/// The facts as they stand at one moment, and the pace by which they are judged.
 pub(super) struct Race<'a, C> {
     facts: &'a Facts<C>,
     pace: &'a Pace,
     now: Instant,
-    runners: SmallVec<[Runner<'a, C>; 8]>,
     /// The earliest time at which something changes without an outcome.
     wake: Option<Instant>,
-}
-
-/// A candidate that has neither failed nor been adopted.
-struct Runner<'a, C> {
-    candidate: &'a Candidate<C>,
-    host: &'a KnownHost,
-    standing: Standing,
-    /// The address to dial next, if one is known.
-    next: Option<IpAddr>,
 }
 
 /// What a race comes to. Candidates go by their numbers, hosts by their places.
@@ -61,12 +49,7 @@ impl Gate {
 
 impl<'a, C> Race<'a, C> {
     pub(super) fn new(facts: &'a Facts<C>, pace: &'a Pace, now: Instant) -> Self {
-        let runners = facts.ranked().filter_map(|(candidate, host)| {
-            let next = candidate.next_address(host);
-            let standing = candidate.standing(host, next)?;
-            Some(Runner { candidate, host, standing, next })
-        });
-        Self { facts, pace, now, runners: runners.collect(), wake: None }
+        Self { facts, pace, now, wake: None }
     }
 
     /// What to do now; when `over`, nothing new is begun and nothing waited for.
@@ -79,26 +62,22 @@ impl<'a, C> Race<'a, C> {
                 return Move::Dial(candidate, address);
             }
         }
-        if let Some(candidate) = self.to_adopt(over) {
+        if let Some(candidate) = self.adoptable(over) {
             return Move::Adopt(candidate);
         }
         self.wake_when_overdue();
         Move::Wait(self.wake)
     }
 
-    fn wake_at(&mut self, time: Instant) {
-        self.wake = Some(self.wake.map_or(time, |earlier| earlier.min(time)));
-    }
-
     /// The next host that a candidate needs asked for, and its family: not while an address that
     /// came with the SRV answer may still do, nor for a candidate behind one that is ready.
     fn host_to_ask(&self) -> Option<(usize, Family)> {
-        let unready = |runner: &&Runner<C>| !matches!(runner.standing, Standing::Ready { .. });
-        self.runners.iter().take_while(unready).find_map(|runner| {
-            let family = runner.host.unasked()?;
+        let mut unready = self.facts.in_the_race().take_while(|(c, _)| c.ready_after().is_none());
+        unready.find_map(|(candidate, host)| {
+            let family = host.unasked()?;
             let half_asked = family == Family::V4;
-            let address_left = runner.next.is_some() || runner.candidate.is_dialling();
-            (half_asked || !address_left).then_some((runner.candidate.host, family))
+            let address_left = || candidate.is_dialling() || candidate.next_address(host).is_some();
+            (half_asked || !address_left()).then_some((candidate.host, family))
         })
     }
 
@@ -109,86 +88,85 @@ impl<'a, C> Race<'a, C> {
         if dials.filter(|dial| dial.is_open()).count() >= CONNECT_LIMIT {
             return None;
         }
-        let tls_left = self.facts.open_questions().any(|(q, _)| q.protocol == Protocol::Tls)
-            || self.runners.iter().any(|r| r.candidate.rank.protocol == Protocol::Tls);
-        let (protocol, head_start) = match tls_left {
-            true => (Protocol::Tls, self.pace.head_start),
-            false => (Protocol::Tcp, None),
-        };
+        let mut tls_left = self.facts.open_questions().any(|(q, _)| q.protocol == Protocol::Tls);
         let mut gate = Gate(Some(self.now));
-        let mut from = None;
-        for runner in self.runners.iter().filter(|r| r.candidate.rank.protocol == protocol) {
-            let rank = runner.candidate.rank;
+        for (candidate, host) in self.facts.in_the_race() {
+            let is_tls = candidate.rank.protocol == Protocol::Tls;
+            if tls_left && !is_tls {
+                break;
+            }
+            let head_start = self.pace.head_start.filter(|_| is_tls);
             for (question, since) in self.facts.open_questions() {
-                if question.protocol == protocol && question.row < rank.row {
+                if candidate.rank.is_behind(question) {
                     gate.behind(since, head_start);
                 }
             }
-            if matches!(runner.standing, Standing::Ready { .. }) {
-                break;
+            let next = candidate.next_address(host);
+            let standing = candidate.standing(host);
+            match standing {
+                Standing::Idle if next.is_none() && host.unasked().is_none() => continue,
+                Standing::Ready => break,
+                Standing::Idle | Standing::Open { .. } => tls_left |= is_tls,
             }
-            if let Some((address, own)) = self.dialable(runner) {
-                let start = match runner.candidate.opened {
+            if let Some(address) = next
+                && let Some(own) = self.own_start(candidate, host, address)
+                && let Some(start) = match candidate.opened {
                     Some(_) => Some(own),
                     None => gate.0.map(|gate| gate.max(own)),
-                };
-                if start.is_some_and(|start| start <= self.now) {
-                    return Some((runner.candidate.number, address));
                 }
-                from = from.into_iter().chain(start).min();
+            {
+                if start <= self.now {
+                    return Some((candidate.number, address));
+                }
+                self.wake_at(start);
             }
-            match runner.standing {
+            match standing {
                 // What it was ahead with has failed; a lookup alone holds nobody up.
-                Standing::Open { .. } if head_start.is_some() && runner.candidate.has_failed() => {}
+                Standing::Open { .. } if head_start.is_some() && candidate.dials_failed() => {}
                 Standing::Open { since } => gate.behind(since, head_start),
                 _ => gate = Gate(None),
             }
         }
-        from.into_iter().for_each(|from| self.wake_at(from));
         None
     }
 
-    /// The next address of a candidate, and from when on it may be dialled for the candidate's own
-    /// sake. [RFC 8305 sections 3 and 5]
-    fn dialable(
+    /// From when on the next address of a candidate may be dialled for the candidate's own sake.
+    /// [RFC 8305 sections 3 and 5]
+    fn own_start(
         &self,
-        Runner { candidate, host, next, .. }: &Runner<C>,
-    ) -> Option<(IpAddr, Instant)> {
-        let address = (*next)?;
+        candidate: &Candidate<C>,
+        host: &KnownHost,
+        address: IpAddr,
+    ) -> Option<Instant> {
         if candidate.is_dialling() {
             let last = candidate.dials.last()?;
-            return Some((address, later(last.since, self.pace.address_delay?)));
+            return Some(later(last.since, self.pace.address_delay?));
         }
-        let first = candidate.opened.is_none();
+        let looked_up = !candidate.came_along.contains(&address);
         match (&host.v6, host.v4_since) {
             (Lookup::Open { .. }, Some(since))
-                if first && address.is_ipv4() && !candidate.came_along.contains(&address) =>
+                if looked_up && address.is_ipv4() && candidate.opened.is_none() =>
             {
-                Some((address, later(since, self.pace.resolution_delay)))
+                Some(later(since, self.pace.resolution_delay))
             }
-            _ => Some((address, self.now)),
+            _ => Some(self.now),
         }
     }
 
     /// The candidate whose connection to adopt, if no better candidate or question is still worth
     /// waiting for; `at_once` when time is up and there is nothing to wait for any more.
-    fn to_adopt(&mut self, at_once: bool) -> Option<usize> {
-        let mut ready = self.runners.iter().enumerate();
-        let (place, ready, after) = ready.find_map(|(place, runner)| match runner.standing {
-            Standing::Ready { after } => Some((place, runner.candidate, after)),
-            _ => None,
-        })?;
+    fn adoptable(&mut self, at_once: bool) -> Option<usize> {
+        let ready = |(c, _): (&'a Candidate<C>, _)| Some((c, c.ready_after()?));
+        let (ready, after) = self.facts.in_the_race().find_map(ready)?;
         let wait = self.pace.patience.max(after.saturating_mul(self.pace.patience_in_connects));
-        let questions = self.facts.open_questions().filter_map(|(question, since)| {
-            let better = (question.protocol, question.row) < (ready.rank.protocol, ready.rank.row);
-            better.then_some(since)
+        let questions = self.facts.open_questions().filter(|(q, _)| ready.rank.is_behind(q));
+        let candidates = self.facts.in_the_race().take_while(|(c, _)| c.rank < ready.rank);
+        let candidates = candidates.filter_map(|(better, host)| match better.standing(host) {
+            Standing::Open { since } => Some(since),
+            _ => None,
         });
-        let candidates =
-            self.runners.iter().take(place).filter_map(|runner| match runner.standing {
-                Standing::Open { since } => Some(since),
-                _ => None,
-            });
-        match questions.chain(candidates).map(|since| later(since, wait)).max() {
+        let since = questions.map(|(_, since)| since).chain(candidates).max();
+        match since.map(|since| later(since, wait)) {
             Some(until) if until > self.now && !at_once => {
                 self.wake_at(until);
                 None
@@ -200,11 +178,11 @@ impl<'a, C> Race<'a, C> {
     /// What is open and still matters is waited for.
     fn wake_when_overdue(&mut self) {
         let questions = self.facts.open_questions().filter_map(|(q, _)| q.lookup.open_until());
-        let runners = self.runners.iter().flat_map(|Runner { candidate, host, .. }| {
-            let lookups = [&host.v6, &host.v4].into_iter().filter_map(Lookup::open_until);
-            let open = candidate.dials.iter().filter(|dial| dial.is_open());
-            lookups.chain(open.map(|dial| dial.until))
-        });
-        self.wake = questions.chain(runners).chain(self.wake).min();
+        let candidates = self.facts.in_the_race().flat_map(|(c, host)| c.dues().chain(host.dues()));
+        self.wake = questions.chain(candidates).chain(self.wake).min();
+    }
+
+    fn wake_at(&mut self, time: Instant) {
+        self.wake = Some(self.wake.map_or(time, |earlier| earlier.min(time)));
     }
 }
