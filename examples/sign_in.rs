@@ -1,5 +1,6 @@
 //! Shows a whole sign-in: from the address to the challenge, then with NTLM through the Director to
-//! the home pool. Leaves out what comes after: messages, refreshing, signing out.
+//! the home pool, and a message to oneself through the session. Leaves out what comes after: a program
+//! that goes on receiving is refreshed and kept alive.
 //!
 //! Without arguments it starts the lab, a Communicator deployment on loopback. With an address and
 //! `--live` it uses this machine's DNS and trust, and stops at the challenge, for want of a password:
@@ -9,8 +10,10 @@ use std::error::Error;
 
 use sip_signin::auth::{Credentials, Protection};
 use sip_signin::lab::{Lab, LabBuilder, Server};
-use sip_signin::sip::{Answer, Scheme};
-use sip_signin::{Challenged, Client, FixedCredentials, SignInFailure, SignedIn, SipAddress};
+use sip_signin::sip::{Answer, Message, Scheme};
+use sip_signin::{
+    Challenged, Client, FixedCredentials, Session, SignInFailure, SignedIn, SipAddress,
+};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -42,7 +45,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("\nNow with a password:\n");
     let credentials = Credentials::new(ACCOUNT.parse()?, PASSWORD);
     match client.sign_in(&address, &FixedCredentials::new(credentials)).await {
-        Ok(signed_in) => celebrate(&address, &signed_in),
+        Ok(signed_in) => {
+            celebrate(&address, &signed_in);
+            talk(&address, signed_in.session).await?;
+        }
         Err(failure) => explain(&address, &failure),
     }
     Ok(())
@@ -91,6 +97,31 @@ fn celebrate(address: &SipAddress, signed_in: &SignedIn) {
     if let Some(server) = &registration.server {
         println!("  it is       {server}");
     }
+}
+
+/// Says something to oneself, hears it, and leaves.
+async fn talk(address: &SipAddress, mut session: Session) -> Result<(), Box<dyn Error>> {
+    let text = "Hello, is this Communicator?";
+    let message = format!(
+        "MESSAGE {address} SIP/2.0\r\nVia: SIP/2.0/TLS {};branch=z9hG4bKm1\r\nMax-Forwards: 70\r\n\
+         From: <{address}>;tag=m1\r\nTo: <{address}>\r\nCall-ID: m1\r\nCSeq: 1 MESSAGE\r\n\
+         Content-Type: text/plain\r\nContent-Length: {}\r\n\r\n{text}",
+        session.facts().local,
+        text.len()
+    );
+    session.send(message.into()).await?;
+    println!("  said        {text:?}");
+    for _ in 0..2 {
+        let Some(received) = session.receive().await? else { break };
+        let what = match &received.message {
+            Message::Request(request) => format!("{} to us", request.method()),
+            Message::Response(response) => format!("{} {}", response.status(), response.reason()),
+        };
+        println!("  heard       {what}, signature {:?}", received.protection);
+    }
+    session.sign_out().await?;
+    println!("  signed out  the server let us go");
+    Ok(())
 }
 
 fn report(address: &SipAddress, challenged: &Challenged) {

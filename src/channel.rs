@@ -1,7 +1,7 @@
 //! A connection that carries whole SIP messages.
 
 use bytes::{Buf, Bytes, BytesMut};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 
 use crate::sip::{FramingError, Message, MessageReader};
 use crate::text::WireText;
@@ -14,17 +14,13 @@ use crate::transport::{Connection, ConnectionFacts};
 #[derive(Debug)]
 pub struct Channel {
     connection: Box<dyn Connection>,
-    reader: MessageReader,
-    unread: BytesMut,
+    inbox: Inbox,
 }
 
 impl Channel {
-    /// How many bytes are read at once.
-    const READ_SIZE: usize = 4096;
-
     /// Speaks SIP over `connection`.
     pub fn new(connection: Box<dyn Connection>) -> Self {
-        Self { connection, reader: MessageReader::default(), unread: BytesMut::new() }
+        Self { connection, inbox: Inbox::default() }
     }
 
     /// What is known about the connection.
@@ -49,16 +45,57 @@ impl Channel {
     /// [`ChannelError`] when the connection is closed or lost, or what comes is no SIP. After that
     /// no message comes any more.
     pub async fn receive(&mut self) -> Result<Message, ChannelError> {
+        self.inbox.receive(&mut self.connection).await
+    }
+
+    /// Both directions, each for itself.
+    pub(crate) fn split(self) -> (ReadEnd, WriteHalf<Box<dyn Connection>>) {
+        let (from, to) = tokio::io::split(self.connection);
+        (ReadEnd { from, inbox: self.inbox }, to)
+    }
+}
+
+/// The direction from the server to us.
+#[derive(Debug)]
+pub(crate) struct ReadEnd {
+    from: ReadHalf<Box<dyn Connection>>,
+    inbox: Inbox,
+}
+
+impl ReadEnd {
+    /// As [`Channel::receive`].
+    pub(crate) async fn receive(&mut self) -> Result<Message, ChannelError> {
+        self.inbox.receive(&mut self.from).await
+    }
+}
+
+/// What was read and is no whole message yet.
+#[derive(Debug, Default)]
+struct Inbox {
+    reader: MessageReader,
+    unread: BytesMut,
+}
+
+impl Inbox {
+    /// How many bytes are read at once.
+    const READ_SIZE: usize = 4096;
+
+    async fn receive(
+        &mut self,
+        from: &mut (impl AsyncRead + Unpin),
+    ) -> Result<Message, ChannelError> {
         loop {
             let mut input = &self.unread[..];
             let message = self.reader.read(&mut input)?;
             let taken = self.unread.len().saturating_sub(input.len());
             self.unread.advance(taken);
             if let Some(message) = message {
+                // A connection that lives for days may carry more keep-alives than are counted.
+                self.reader.take_keep_alives();
                 return Ok(message);
             }
             self.unread.reserve(Self::READ_SIZE);
-            if self.connection.read_buf(&mut self.unread).await? == 0 {
+            if from.read_buf(&mut self.unread).await? == 0 {
                 return Err(ChannelError::Closed);
             }
         }

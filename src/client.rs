@@ -6,13 +6,13 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::address::SipAddress;
+use crate::clock::now;
 use crate::credentials::CredentialSource;
 use crate::discovery::{Connected, DiscoveryPlan, Endpoint, Protocol, Search, Seed};
 use crate::failure::{SignInFailure, SignInFailureKind};
-use crate::now::Now;
 use crate::random::{Random, RandomError, hex};
 use crate::resolver::Resolver;
 use crate::sign_in::{Mechanisms, Rules, SignIn};
@@ -49,6 +49,7 @@ pub struct Client {
     settings: Arc<Settings>,
 }
 
+#[derive(Clone)]
 struct Settings {
     resolver: Arc<dyn Resolver>,
     transport: Arc<dyn Transport>,
@@ -165,6 +166,17 @@ impl Client {
         self.journey(address, source).await
     }
 
+    /// The same client as one device, which the server knows when it comes back: with its own
+    /// identity, or else with a random one.
+    pub(crate) fn as_one_device(&self) -> Result<(Self, Epid), RandomError> {
+        let epid = match &self.settings.epid {
+            Some(epid) => epid.clone(),
+            None => random_epid(&*self.settings.random)?,
+        };
+        let settings = Settings { epid: Some(epid.clone()), ..Settings::clone(&self.settings) };
+        Ok((Self { settings: Arc::new(settings) }, epid))
+    }
+
     fn register(
         &self,
         address: &SipAddress,
@@ -173,7 +185,7 @@ impl Client {
     ) -> Result<Register, Box<SignInFailureKind>> {
         let settings = &*self.settings;
         let random = &*settings.random;
-        let draw = || -> Result<(Tokens, Option<Epid>), RandomError> {
+        let draw = || -> Result<(Tokens, Epid), RandomError> {
             let tokens = Tokens {
                 call_id: hex::<16>(random)?,
                 from_tag: hex::<5>(random)?,
@@ -181,8 +193,8 @@ impl Client {
                 contact: hex::<5>(random)?,
             };
             let epid = match &settings.epid {
-                Some(epid) => Some(epid.clone()),
-                None => hex::<5>(random)?.parse().ok(),
+                Some(epid) => epid.clone(),
+                None => random_epid(random)?,
             };
             Ok((tokens, epid))
         };
@@ -192,7 +204,6 @@ impl Client {
             Protocol::Tls => UriTransport::Tls,
             Protocol::Tcp => UriTransport::Tcp,
         };
-        let epid = epid.ok_or_else(|| Box::new(SignInFailureKind::NoRandom(RandomError)))?;
         Register::new(address, local, transport, tokens, epid, &settings.user_agent)
             .map_err(|error| Box::new(SignInFailureKind::Unwritable(error)))
     }
@@ -207,21 +218,14 @@ impl Client {
     }
 }
 
-/// The same moment on both clocks.
-#[expect(clippy::disallowed_methods, reason = "the driver keeps the calendar for the machine")]
-fn moment() -> Now {
-    Now { instant: now(), wall: std::time::SystemTime::now() }
-}
-
-/// The runtime's clock, so that a paused one is obeyed.
-fn now() -> Instant {
-    tokio::time::Instant::now().into_std()
-}
-
 fn random_seed(random: &dyn Random) -> Result<Seed, RandomError> {
     let mut bytes = [0; 8];
     random.fill(&mut bytes)?;
     Ok(Seed(u64::from_le_bytes(bytes)))
+}
+
+fn random_epid(random: &dyn Random) -> Result<Epid, RandomError> {
+    hex::<5>(random)?.parse().map_err(|_| RandomError)
 }
 
 fn failure(kind: SignInFailureKind, plan: &DiscoveryPlan<Box<dyn Connection>>) -> SignInFailure {
@@ -274,7 +278,8 @@ impl ClientBuilder {
     }
 
     /// Takes a server that does not sign that it let us in, although it could. By default it is
-    /// refused: somebody on the way may have taken the signature off.
+    /// refused: somebody on the way may have taken the signature off. With Kerberos it always is. It
+    /// also lets unsigned messages into the session.
     pub fn allow_unsigned(mut self, allow: bool) -> Self {
         self.settings.rules.allow_unsigned = allow;
         self

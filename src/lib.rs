@@ -9,9 +9,11 @@
 //!   that says what to look up and whom to connect to, and why.
 //! - *May I come in?* [`sip`]: the first REGISTER, and the challenge that answers it; [`auth`]: the
 //!   proof that answers the challenge, and the signatures of every message after it; [`sign_in`]: the
-//!   second machine, from an open connection to a registration.
+//!   second machine, from an open connection to a registration; [`upkeep`]: the third, which keeps it.
 //! - *By what road?* [`Resolver`], [`Transport`] and [`CredentialSource`] are the doors that a caller
-//!   may replace; [`Client`] drives the machines through them; [`net`] has doors ready made.
+//!   may replace; [`Client`] drives the machines through them, and hands over a [`Session`]; [`net`]
+//!   has doors ready made.
+//!   [`Supervisor`] signs in again when a session is lost, and [`BackOff`] says when.
 //!
 //! A sign-in in a few lines:
 //!
@@ -36,13 +38,15 @@
 //!
 //! | feature | what it brings |
 //! |---|---|
-//! | none | the pure machines: names, policy, [`discovery`], [`sip`], [`auth`], [`sign_in`] |
-//! | `driver` | the doors and the [`Client`]: async-trait, tokio's timers |
+//! | none | the pure machines: names, policy, [`discovery`], [`sip`], [`auth`], [`sign_in`], [`upkeep`] |
+//! | `driver` | the doors, the [`Client`], the [`Session`] and the [`Supervisor`]: async-trait, tokio's timers |
 //! | `net` (default) | [`net`]: hickory for DNS, rustls for TLS with ring and the platform's verifier |
 //! | `ntlm` (default) | NTLMv2 as [MS-SIPAE] runs it |
 //! | `digest` (default) | Digest with SHA-256 and MD5 |
+//! | `kerberos` | on Unix, the ticket of the user who is logged on, by the system's GSS-API |
 //! | `idna` (default) | internationalised domains in what a person types |
 //! | `hickory`, `rustls`, `ring`, `aws-lc-rs`, `platform-verifier` | the parts of `net` |
+//! | `keyring` | saved credentials in the operating system's store, by keyring-core |
 //! | `serde` | traces serialise |
 //! | `lab` | a whole Communicator deployment on loopback |
 #![cfg_attr(
@@ -83,7 +87,14 @@ pub mod sip;
 
 pub mod auth;
 
+#[cfg(all(unix, feature = "kerberos"))]
+mod kerberos;
+
 pub mod sign_in;
+
+pub mod upkeep;
+
+mod back_off;
 
 #[cfg(feature = "driver")]
 mod system_random;
@@ -98,13 +109,22 @@ mod transport;
 mod credentials;
 
 #[cfg(feature = "driver")]
+mod clock;
+
+#[cfg(feature = "driver")]
 mod channel;
 
 #[cfg(feature = "driver")]
 mod failure;
 
 #[cfg(feature = "driver")]
+mod session;
+
+#[cfg(feature = "driver")]
 mod client;
+
+#[cfg(feature = "driver")]
+mod supervisor;
 
 #[cfg(any(feature = "hickory", feature = "rustls"))]
 pub mod net;
@@ -113,14 +133,22 @@ pub mod net;
 pub mod lab;
 
 pub use address::{AddressError, AddressErrorKind, SipAddress};
+pub use back_off::BackOff;
 #[cfg(feature = "driver")]
 pub use channel::{Channel, ChannelError};
 #[cfg(feature = "driver")]
 pub use client::{Challenged, Client, ClientBuilder, SignedIn};
+#[cfg(feature = "keyring")]
+pub use credentials::KeyringStore;
 #[cfg(feature = "driver")]
-pub use credentials::{CredentialSource, FixedCredentials, NoCredentials};
+pub use credentials::{
+    CredentialSource, CredentialStore, FixedCredentials, InOrder, NoCredentials, SavePassword,
+    SavedCredentials, StoreError, Verdict,
+};
 #[cfg(feature = "driver")]
 pub use failure::{SignInFailure, SignInFailureKind};
+#[cfg(all(unix, feature = "kerberos"))]
+pub use kerberos::Kerberos;
 pub use name::{Host, HostName, NameError, NameErrorKind, SrvName};
 pub use now::Now;
 pub use policy::{HostNamePolicy, NameRule, Origin, Refusal, TrustedHost};
@@ -128,10 +156,15 @@ pub use random::{Random, RandomError};
 #[cfg(feature = "driver")]
 pub use resolver::Resolver;
 #[cfg(feature = "driver")]
+pub use session::{Received, Session, SessionReceiver, SessionSender};
+#[cfg(feature = "driver")]
+pub use supervisor::{Supervisor, SupervisorEvent};
+#[cfg(feature = "driver")]
 pub use system_random::SystemRandom;
 pub use text::WireText;
 #[cfg(feature = "driver")]
 pub use transport::{Connection, ConnectionFacts, TlsFacts, Transport};
+pub use upkeep::{SendError, SessionError};
 
 /// The README's example compiles.
 #[cfg(all(doctest, feature = "net"))]

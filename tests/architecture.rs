@@ -7,8 +7,20 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The machines: neither clock nor sockets nor chance nor tasks in them.
-const CORE: [&str; 10] =
-    ["text", "random", "now", "name", "address", "policy", "discovery", "sip", "auth", "sign_in"];
+const CORE: [&str; 12] = [
+    "text",
+    "random",
+    "now",
+    "name",
+    "address",
+    "policy",
+    "discovery",
+    "sip",
+    "auth",
+    "sign_in",
+    "upkeep",
+    "back_off",
+];
 
 /// What the core must not name. `a::b` stands for the path, `.a` for the method.
 const IMPURE: [&str; 21] = [

@@ -2,68 +2,40 @@
 #![cfg(feature = "digest")]
 #![expect(clippy::disallowed_methods, reason = "the servers of the test are tasks of their own")]
 
+#[path = "common/pipe.rs"]
+mod pipe;
+
+#[path = "common/zone.rs"]
+mod zone;
+
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use pipe::Pipe;
 use sip_signin::auth::{
     Credentials, Identity, Mechanism, MechanismError, MechanismErrorKind, MechanismProvider,
-    MechanismStep, Protection,
+    MechanismStep, Protection, Version,
 };
-use sip_signin::discovery::{
-    Absence, Answer as Lookup, ConnectFailure, Endpoint, Family, LookupFailure, SrvAnswer,
-    SrvRecord,
-};
+use sip_signin::discovery::{ConnectFailure, Endpoint};
 use sip_signin::sign_in::{AskReason, CredentialRequest, Mechanisms, SignInError};
 use sip_signin::sip::{Message, MessageReader, Scheme};
 use sip_signin::{
-    Client, Connection, ConnectionFacts, CredentialSource, FixedCredentials, HostName,
-    NoCredentials, Now, Random, Resolver, SignInFailure, SignInFailureKind, SignedIn, SipAddress,
-    SrvName, Transport,
+    Client, Connection, CredentialSource, FixedCredentials, NoCredentials, Now, Random,
+    SignInFailure, SignInFailureKind, SignedIn, SipAddress, Transport,
 };
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
-
-const MARKER: &str = "marker-Pa55word";
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use zone::Zone;
 
 fn address() -> SipAddress {
     "sip:jeremy@contoso.com".parse().unwrap()
 }
 
 fn credentials() -> Credentials {
-    Credentials::new(r"CONTOSO\jeremy".parse().unwrap(), MARKER)
-}
-
-/// These hosts offer TLS inside, in this order; every host has an address.
-struct Zone(Vec<&'static str>);
-
-#[async_trait]
-impl Resolver for Zone {
-    async fn srv(&self, name: &SrvName) -> Result<Lookup<SrvAnswer>, LookupFailure> {
-        let record = |(at, host): (usize, &&str)| SrvRecord::new(at as u16, 0, 5061, host);
-        Ok(match name.service() {
-            "_sipinternaltls._tcp" => Lookup::Found(SrvAnswer {
-                records: self.0.iter().enumerate().map(record).collect(),
-                additional: vec![],
-            }),
-            _ => Lookup::Absent(Absence::NoSuchName),
-        })
-    }
-
-    async fn addresses(
-        &self,
-        _: &HostName,
-        family: Family,
-    ) -> Result<Lookup<Vec<IpAddr>>, LookupFailure> {
-        Ok(match family {
-            Family::V4 => Lookup::Found(vec![[192, 0, 2, 1].into()]),
-            Family::V6 => Lookup::Absent(Absence::NoData),
-        })
-    }
+    Credentials::new(r"CONTOSO\jeremy".parse().unwrap(), "Passw0rd!")
 }
 
 /// What a server does.
@@ -87,7 +59,7 @@ enum Does {
     Silent,
 }
 
-/// The deployment: hosts, what was dialled, and every byte that came.
+/// The deployment: hosts, and what was dialled.
 #[derive(Clone, Default)]
 struct Network(Arc<Inside>);
 
@@ -95,7 +67,6 @@ struct Network(Arc<Inside>);
 struct Inside {
     servers: BTreeMap<&'static str, Does>,
     dialled: Mutex<Vec<String>>,
-    wire: Arc<Mutex<Vec<u8>>>,
     proofs: Arc<AtomicUsize>,
     hung_up: AtomicUsize,
 }
@@ -141,24 +112,16 @@ impl Transport for Network {
             does = Does::Registers;
         }
         let (near, far) = tokio::io::duplex(65536);
-        let (wire, proofs) = (Arc::clone(&self.0.wire), Arc::clone(&self.0.proofs));
-        tokio::spawn(serve(does, far, wire, proofs));
-        let facts = ConnectionFacts { local: "192.0.2.7:49152".parse().unwrap(), peer, tls: None };
-        Ok(Box::new(Pipe { near, facts }))
+        tokio::spawn(serve(does, far, Arc::clone(&self.0.proofs)));
+        Ok(Box::new(Pipe::new(near, peer)))
     }
 }
 
-async fn serve(
-    does: Does,
-    mut far: DuplexStream,
-    wire: Arc<Mutex<Vec<u8>>>,
-    proofs: Arc<AtomicUsize>,
-) {
+async fn serve(does: Does, mut far: DuplexStream, proofs: Arc<AtomicUsize>) {
     let mut reader = MessageReader::default();
     let mut bytes = vec![0; 65536];
     loop {
         let Ok(count @ 1..) = far.read(&mut bytes).await else { return };
-        wire.lock().unwrap().extend(&bytes[..count]);
         let mut input = &bytes[..count];
         while let Some(message) = reader.read(&mut input).unwrap() {
             let proved = message.headers().get("Authorization").is_some();
@@ -198,45 +161,6 @@ fn answer(does: &Does, request: &Message, proved: bool) -> Option<String> {
         .map(|name| format!("{name}: {}\r\n", request.headers().get(name).unwrap()))
         .collect();
     Some(format!("SIP/2.0 {status}\r\n{copied}{lines}l: 0\r\n\r\n"))
-}
-
-struct Pipe {
-    near: DuplexStream,
-    facts: ConnectionFacts,
-}
-
-impl Connection for Pipe {
-    fn facts(&self) -> &ConnectionFacts {
-        &self.facts
-    }
-}
-
-impl AsyncRead for Pipe {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        into: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.near).poll_read(cx, into)
-    }
-}
-
-impl AsyncWrite for Pipe {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.near).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.near).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.near).poll_shutdown(cx)
-    }
 }
 
 /// A mechanism of one token, whose only signature is `signed`.
@@ -314,10 +238,9 @@ async fn a_director_sends_to_the_home_pool_and_the_password_is_asked_for_once() 
     assert_eq!(signed_in.endpoint.to_string(), "tls pool1.contoso.com:5061");
     assert_eq!(signed_in.registration.protection, Protection::Verified);
     assert_eq!(signed_in.registration.expires, Some(Duration::from_secs(7200)));
-    assert!(signed_in.association.unwrap().is_up());
+    assert_eq!(signed_in.session.version(), Some(Version::V4));
     assert_eq!(*person.asked.lock().unwrap(), [AskReason::FirstTime]);
     assert_eq!(network.proofs(), 2, "one exchange for each server");
-    assert_eq!(signed_in.register.cseq(), 2, "a dialog of its own");
     assert!(signed_in.trace.to_string().contains("redirected to"), "{}", signed_in.trace);
     assert_eq!(signed_in.redirects.len(), 1);
     assert!(signed_in.redirects[0].to_string().contains("pool1.contoso.com"));
@@ -464,24 +387,4 @@ async fn silence_costs_fifteen_seconds_and_the_typist_nothing() {
     assert_eq!(*error(&failure), SignInError::NoAnswer);
     let took = begun.elapsed();
     assert!((15..16).contains(&took.as_secs()), "{took:?}");
-}
-
-/// Looks for the password in everything that is sent, kept or told.
-#[tokio::test(start_paused = true)]
-async fn the_password_is_nowhere_to_be_seen() {
-    let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
-    for does in [Does::Registers, Does::Rejects, Does::Says("403 No", ""), Does::SendsOn(HOME)] {
-        let network = Network::new([("sip.contoso.com", does)]);
-        let shown = match network.sign_in(&["sip.contoso.com"]).await {
-            Ok(signed_in) => format!("{signed_in:?} {}", signed_in.trace),
-            Err(failure) => format!("{failure} {failure:?} {}", failure.trace()),
-        };
-        let wire = network.0.wire.lock().unwrap().clone();
-        assert!(network.proofs() > 0, "a password was at work");
-        let shown = shown + &String::from_utf8_lossy(&wire) + &hex(&wire);
-        let utf16: Vec<u8> = MARKER.encode_utf16().flat_map(u16::to_le_bytes).collect();
-        for needle in [MARKER, &hex(MARKER.as_bytes()), &hex(&utf16), "bWFya2VyLVBhNTV3b3Jk"] {
-            assert!(!shown.contains(needle), "{needle}");
-        }
-    }
 }

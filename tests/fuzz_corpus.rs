@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 
 type Body = fn(&[u8]);
 
-const TARGETS: [(&str, Body); 3] = [
+const TARGETS: [(&str, Body); 4] = [
     ("address", fuzz_bodies::address),
+    ("challenge", fuzz_bodies::challenge),
     ("name_rule", fuzz_bodies::name_rule),
     ("register_answer", fuzz_bodies::register_answer),
 ];

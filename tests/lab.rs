@@ -15,7 +15,8 @@ use sip_signin::discovery::{ConnectFailure, Endpoint, Protocol};
 use sip_signin::lab::{
     Answer, DnsFault, Fault, Lab, LabError, Seen, Server, SipFault, TcpFault, TlsFault,
 };
-use sip_signin::{Connection, HostName, HostNamePolicy, NameRule, Transport};
+use sip_signin::net::{HickoryResolver, RustlsTransport};
+use sip_signin::{Client, Connection, HostName, HostNamePolicy, NameRule, Transport};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
@@ -357,6 +358,31 @@ async fn the_transport_changes_the_address_and_nothing_else() {
     let hole = "192.0.2.12:5061".parse().unwrap();
     assert!(timeout(A_WHILE, transport.connect(&endpoint, hole)).await.is_err());
     assert_eq!(asked.0.lock().unwrap().len(), 2);
+}
+
+/// An address of this machine that nobody has.
+fn free() -> SocketAddr {
+    std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
+}
+
+#[tokio::test]
+async fn in_place_it_is_reached_by_who_knows_nothing_of_it() {
+    let (published, dns) = (free(), free());
+    let pool = pool().address(published.ip()).port(published.port());
+    let lab = Lab::builder().internal(pool).dns_at(dns);
+    let elsewhere = lab.clone().start().await.unwrap();
+    assert_eq!(elsewhere.dns(), dns);
+    assert_ne!(elsewhere.dial(published), Some(published));
+    assert!(TcpStream::connect(published).await.is_err());
+    elsewhere.stop().await;
+
+    let lab = lab.in_place().start().await.unwrap();
+    assert_eq!((lab.dns(), lab.dial(published)), (dns, Some(published)));
+    let roots = [CertificateDer::from(lab.roots().to_vec())];
+    let resolver = HickoryResolver::with_servers([dns]);
+    let client = Client::new(resolver, RustlsTransport::with_roots(roots).unwrap());
+    let challenged = client.challenge(&"jeremy@contoso.com".parse().unwrap()).await.unwrap();
+    assert_eq!(challenged.peer, published);
 }
 
 #[tokio::test]

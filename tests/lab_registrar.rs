@@ -226,10 +226,18 @@ async fn each_version_of_ntlm_signs_in_refreshes_and_signs_out() {
         let answer = caller.signed(&mut association).await;
         assert_eq!(verify(&mut association, &answer), Protection::Verified);
         assert!(header(&answer, "presence-state").starts_with("register-action=\"refreshed\";"));
-        let options = caller.changed(|text| text.replace("REGISTER", "OPTIONS"));
-        let answer = caller.send(authorized(&mut association, &options)).await;
-        assert_eq!(status(&answer), 405);
-        assert_eq!(verify(&mut association, &answer), Protection::Verified);
+        // The signature comes in the field that answers the one of the request.
+        for (field, info) in [
+            ("Proxy-Authorization", "Proxy-Authentication-Info"),
+            ("Authorization", "Authentication-Info"),
+        ] {
+            let options = caller.changed(|text| text.replace("REGISTER", "OPTIONS"));
+            let text = authorized(&mut association, &options);
+            let answer = caller.send(text.replace("Proxy-Authorization", field)).await;
+            assert_eq!(status(&answer), 200);
+            assert!(header(&answer, info).contains("rspauth="), "{answer:?}");
+            assert_eq!(verify(&mut association, &answer), Protection::Verified);
+        }
 
         let end = caller.changed(|text| text.replace("Event:", "Expires: 0\r\nEvent:"));
         let answer = caller.send(authorized(&mut association, &end)).await;
@@ -283,6 +291,31 @@ async fn a_wrong_password_and_an_unknown_account_are_asked_again() {
             let mut association = caller.ntlm(ACCOUNT, PASSWORD).await;
             assert_eq!(status(&caller.signed(&mut association).await), 200);
         }
+    }
+}
+
+/// Good tickets are for `tests/judges/kerberos.sh`, which has a KDC.
+#[tokio::test]
+async fn what_is_no_ticket_is_asked_again() {
+    let lab = start([Offer::Kerberos(Version::V4)]).await;
+    for (target, token, version, detail) in [
+        ("sip/pool01.contoso.com", "AAAA", 4, None),
+        ("sip/pool01.contoso.com", "", 4, None),
+        ("sip/pool01.contoso.com", "!", 4, Some("gssapi-data is no base64")),
+        ("sip/pool01.contoso.com", "AAAA", 3, Some("the version was not offered")),
+    ] {
+        let mut caller = Caller::of(&lab, ADDRESS).await;
+        caller.challenge(Scheme::Kerberos).await;
+        let line = format!(
+            "Authorization: Kerberos realm=\"SIP Communications Service\", \
+             targetname=\"{target}\", version={version}, gssapi-data=\"{token}\"\r\nVia:"
+        );
+        let request = caller.changed(|text| text.replacen("Via:", &line, 1));
+        let answer = caller.send(request.as_bytes().clone()).await;
+        let (status, number, said) = refusal(&answer);
+        assert_eq!((status, number), (401, 1000), "{token} {version}");
+        assert!(detail.is_none_or(|detail| said == detail), "{said}");
+        challenge(&answer, &Scheme::Kerberos);
     }
 }
 

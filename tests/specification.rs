@@ -26,11 +26,34 @@ fn every_clause_has_code_and_tests_that_are_there() {
     }
 }
 
+/// The threats are such a page too, and each attack that is tried stands in it.
+#[test]
+fn every_threat_has_a_rule_and_tests_that_are_there() {
+    let page = file("docs/threats.md").expect("the threats");
+    let threats = Specification::read(&page);
+    let faults = threats.faults(&file);
+    assert!(faults.is_empty(), "\n{}", faults.join("\n"));
+    assert!((1..=22).all(|number| threats.clauses.contains_key(&format!("T{number}"))));
+    let mut tried = 0;
+    for path in
+        ["auth", "names", "redirects", "text"].map(|name| format!("tests/attacks/{name}.rs"))
+    {
+        let source = file(&path).expect("the attacks");
+        let tests = source.split("#[tokio::test]\nasync fn ").skip(1);
+        for name in tests.map(|test| test.split('(').next().unwrap()) {
+            assert!(page.contains(&format!("`{path}::{name}`")), "{name} stands in no row");
+            tried += 1;
+        }
+    }
+    assert!(tried >= 17, "only {tried} attacks were found");
+}
+
 #[test]
 fn nothing_is_only_planned() {
-    let page = file("docs/specification.md").expect("the specification");
-    let planned = Specification::read(&page).planned();
-    assert!(planned.is_empty(), "{} planned:\n{}", planned.len(), planned.join("\n"));
+    for page in ["docs/specification.md", "docs/threats.md"] {
+        let planned = Specification::read(&file(page).expect(page)).planned();
+        assert!(planned.is_empty(), "{} planned:\n{}", planned.len(), planned.join("\n"));
+    }
 }
 
 fn file(path: &str) -> Option<String> {

@@ -128,6 +128,7 @@ fn a_fault_names_whose_it_is() {
     for (fault, shown) in [
         (Fault::Dns, "the domain's dns records"),
         (Fault::Input, "the sign-in address or the settings"),
+        (Fault::Library, "this library"),
         (Fault::Machine, "this machine"),
         (Fault::Network, "the network"),
         (Fault::Server, "the server"),

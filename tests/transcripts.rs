@@ -265,7 +265,7 @@ fn a_search_takes_so_many_steps_and_no_more() {
         .unwrap_or_else(|e| panic!("line {}: {}, {}", e.line, e.expected, e.came));
 }
 
-/// Law 12: whatever happened in whatever world, the printed trace read back and played prints the
+/// Law 12: whatever happened in whatever world, on the way to the target of a redirect too, the printed trace read back and played prints the
 /// same trace, byte for byte.
 #[test]
 fn law_12_a_printed_trace_replays_itself() {
@@ -281,6 +281,7 @@ fn law_12_a_printed_trace_replays_itself() {
         ("an invalid target", 10),
         ("a text cut short", 3),
         ("manual servers", 5),
+        ("a redirect", 5),
     ];
     let choices = proptest::collection::vec(proptest::num::u16::ANY, 0..600);
     runner::law(choices, &alive, |choices, tally| {
@@ -304,6 +305,7 @@ fn law_12_a_printed_trace_replays_itself() {
         tally.note("a fraction of a millisecond", fractions.clone().any(|time| time.contains('.')));
         tally.note("an invalid target", times("  invalid ") > 0);
         tally.note("a text cut short", times("...") > 0);
+        tally.note("a redirect", run.redirected);
         tally.note("manual servers", times("\ninternal ") + times("\nexternal ") > 0);
     });
 }

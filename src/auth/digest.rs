@@ -186,6 +186,25 @@ impl Digest {
         message: &Message,
         random: &dyn Random,
     ) -> Result<Authorization, DigestError> {
+        let (authorization, sent) = self.prove(message, random)?;
+        self.last = Some(sent);
+        Ok(authorization)
+    }
+
+    /// The same for a request whose answer nobody verifies: the last one's is still awaited.
+    pub(crate) fn authorize_in_passing(
+        &mut self,
+        message: &Message,
+        random: &dyn Random,
+    ) -> Result<Authorization, DigestError> {
+        self.prove(message, random).map(|(authorization, _)| authorization)
+    }
+
+    fn prove(
+        &mut self,
+        message: &Message,
+        random: &dyn Random,
+    ) -> Result<(Authorization, Sent), DigestError> {
         let Message::Request(request) = message else {
             return Err(DigestError::NoRequest);
         };
@@ -207,8 +226,7 @@ impl Digest {
             writer = writer.quoted("cnonce", &sent.cnonce)?;
             writer = writer.token("qop", "auth").token("nc", &sent.count);
         }
-        self.last = Some(sent);
-        Ok(writer.finish())
+        Ok((writer.finish(), sent))
     }
 
     /// Whether the answer to the last request proves that the server knows the password too, and the

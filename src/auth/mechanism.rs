@@ -211,12 +211,22 @@ impl Error for MechanismError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MechanismErrorKind {
+    /// The clocks of this machine and of the ticket server differ too much; whose is wrong is not
+    /// known.
+    #[error("the clocks of this machine and the ticket server differ too much")]
+    ClockSkew,
+    /// The ticket was good once.
+    #[error("the ticket has expired")]
+    Expired,
     /// It cannot prove anything with this identity: no ticket, no password.
     #[error("there is nothing to prove with")]
     Identity,
     /// It was asked to sign or to verify before it had the keys, or to go on when it had them.
     #[error("the exchange of tokens is not at this point")]
     NotReady,
+    /// The system holds no ticket.
+    #[error("there is no ticket")]
+    NoTicket,
     /// Something of its own went wrong; the text may come from elsewhere.
     #[error("{0}")]
     Other(WireText),
@@ -226,9 +236,18 @@ pub enum MechanismErrorKind {
     /// The signature is not the server's.
     #[error("the signature is wrong")]
     Signature,
+    /// What the server calls itself is nothing that a ticket is asked for.
+    #[error("the server's name is not one that a ticket is asked for")]
+    Target,
     /// The server's token cannot be read.
     #[error("the server's token cannot be read")]
     Token,
+    /// The ticket server, which is not the SIP server, does not answer or cannot be found.
+    #[error("the ticket server cannot be reached")]
+    Unreachable,
+    /// The ticket server gives no ticket for this server.
+    #[error("the ticket server knows no such service")]
+    UnknownService,
     /// The server offers less than this client accepts.
     #[error("the server offers less than this client accepts")]
     Weak,

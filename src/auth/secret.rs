@@ -188,12 +188,25 @@ pub struct Credentials {
     pub account: Account,
     /// The proof.
     pub password: Password,
+    /// Whether the user agreed that they are saved, once a server has accepted them.
+    pub save: bool,
 }
 
 impl Credentials {
-    /// `account` with its password.
+    /// `account` with its password; not to be saved.
     pub fn new(account: Account, password: impl Into<Password>) -> Self {
-        Self { account, password: password.into() }
+        Self { account, password: password.into(), save: false }
+    }
+
+    /// The same, and the user agreed that they are saved once a server has accepted them.
+    #[must_use]
+    pub fn to_save(self) -> Self {
+        Self { save: true, ..self }
+    }
+
+    /// Whether a server would be told the same.
+    pub fn are(&self, others: &Self) -> bool {
+        self.account == others.account && self.password.reveal() == others.password.reveal()
     }
 }
 

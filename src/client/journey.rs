@@ -7,19 +7,22 @@ use std::time::Duration;
 
 use tokio::time::{timeout, timeout_at};
 
+use super::Client;
 use super::walk::Walk;
-use super::{Client, moment, now};
 use crate::address::SipAddress;
-use crate::auth::{Association, Protection};
-use crate::channel::Channel;
-use crate::credentials::CredentialSource;
+use crate::auth::Protection;
+use crate::channel::{Channel, ChannelError};
+use crate::clock::{moment, now};
+use crate::credentials::{CredentialSource, Verdict};
 use crate::discovery::{Cause, Connected, DiscoveryPlan, Endpoint, Search, Seed, Trace};
 use crate::failure::{SignInFailure, SignInFailureKind};
+use crate::session::Session;
 use crate::sign_in::{CredentialCache, Redirects, Registration, Server, SignIn, SignInError, Step};
-use crate::sip::{Contact, Register};
+use crate::sip::Contact;
 use crate::text::WireText;
+use crate::upkeep::Upkeep;
 
-/// A connection that is signed in.
+/// A sign-in that has come to its good end: where, as what, how it was found, and the session.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct SignedIn {
@@ -29,12 +32,8 @@ pub struct SignedIn {
     pub peer: SocketAddr,
     /// The binding it made.
     pub registration: Registration,
-    /// What signs and verifies every message from here on; `None` with Digest, which has none.
-    pub association: Option<Association>,
-    /// The dialog: the next REGISTER is [`Register::next`].
-    pub register: Register,
-    /// The connection.
-    pub channel: Channel,
+    /// The connection, signed in: it lives on as long as it is polled.
+    pub session: Session,
     /// How the first server was found.
     pub trace: Trace,
     /// How the targets of redirects were reached, in the order they were tried.
@@ -56,11 +55,24 @@ struct Luggage<'a> {
     source: &'a dyn CredentialSource,
     seed: Seed,
     cache: CredentialCache,
+    /// Of how many rejected credentials the source has been told.
+    told: usize,
     redirects: Redirects,
     /// How long servers asked to be left alone, at the longest.
     retry_after: Option<Duration>,
     /// Whether a server was called back that hung up.
     called_back: bool,
+}
+
+impl Luggage<'_> {
+    /// Tells the source which of its credentials were rejected, each once.
+    async fn tell_rejected(&mut self, cache: &CredentialCache) {
+        let news = cache.rejected().iter().skip(self.told).cloned().collect::<Vec<_>>();
+        for rejected in news {
+            self.told = self.told.saturating_add(1);
+            self.source.judged(self.address, &rejected, Verdict::Rejected).await;
+        }
+    }
 }
 
 impl Client {
@@ -76,6 +88,7 @@ impl Client {
             source,
             seed,
             cache: CredentialCache::new(),
+            told: 0,
             redirects: Redirects::new(address.domain().clone(), search.names().clone()),
             retry_after: None,
             called_back: false,
@@ -139,14 +152,15 @@ impl Client {
             let Connected { connection, endpoint, address: peer, token } = connected;
             luggage.redirects.visit(&endpoint);
             let channel = Channel::new(connection);
-            let kind = match self.converse(&endpoint, peer, channel, &walk, luggage).await {
-                Ok(Reached::In(signed_in)) => break Ok(Reached::In(signed_in)),
-                Ok(elsewhere) => {
-                    walk.plan.handle(token.final_answer(elsewhere.to_string()), now());
-                    break Ok(elsewhere);
-                }
-                Err(kind) => kind,
-            };
+            let kind =
+                match self.converse(&endpoint, peer, channel, walk.plan.trace(), luggage).await {
+                    Ok(Reached::In(signed_in)) => break Ok(Reached::In(signed_in)),
+                    Ok(elsewhere) => {
+                        walk.plan.handle(token.final_answer(elsewhere.to_string()), now());
+                        break Ok(elsewhere);
+                    }
+                    Err(kind) => kind,
+                };
             let why = WireText::printed(&kind);
             if !kind.may_be_mended() {
                 walk.plan.handle(token.final_answer(why), now());
@@ -172,7 +186,7 @@ impl Client {
         endpoint: &Endpoint,
         peer: SocketAddr,
         mut channel: Channel,
-        walk: &Walk<'_>,
+        trace: &Trace,
         luggage: &mut Luggage<'_>,
     ) -> Result<Reached, SignInFailureKind> {
         let settings = &*self.settings;
@@ -199,7 +213,13 @@ impl Client {
                     }
                 }
                 Step::Wait { until } => match timeout_at(until.into(), channel.receive()).await {
-                    Ok(Ok(message)) => sign_in.receive(&message, moment()),
+                    Ok(Ok(message)) => {
+                        sign_in.receive(&message, moment());
+                        luggage.tell_rejected(sign_in.cache()).await;
+                    }
+                    Ok(Err(ChannelError::Garbage(error))) => {
+                        sign_in.garbage(WireText::printed(&error));
+                    }
                     Ok(Err(error)) => sign_in.lost(WireText::printed(&error)),
                     Err(_) => {}
                 },
@@ -211,19 +231,22 @@ impl Client {
                 end => break end,
             }
         };
-        let (register, association, cache) = sign_in.into_parts();
-        luggage.cache = cache;
+        if let Some(accepted) = sign_in.accepted().cloned() {
+            luggage.source.judged(luggage.address, &accepted, Verdict::Accepted).await;
+        }
+        luggage.cache = sign_in.cache().clone();
         match end {
-            Step::SignedIn(registration) => Ok(Reached::In(Box::new(SignedIn {
-                endpoint: endpoint.clone(),
-                peer,
-                registration,
-                association,
-                register,
-                channel,
-                trace: walk.plan.trace().clone(),
-                redirects: Vec::new(),
-            }))),
+            Step::SignedIn(registration) => match Upkeep::new(sign_in, luggage.seed, now()) {
+                Some(upkeep) => Ok(Reached::In(Box::new(SignedIn {
+                    endpoint: endpoint.clone(),
+                    peer,
+                    registration,
+                    session: Session::new(channel, upkeep),
+                    trace: trace.clone(),
+                    redirects: Vec::new(),
+                }))),
+                None => Err(SignInFailureKind::SignIn(endpoint.clone(), SignInError::NoAnswer)),
+            },
             Step::Redirected { contacts, protection } => {
                 Ok(Reached::Sent(endpoint.clone(), contacts, protection))
             }

@@ -7,7 +7,8 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::timeout_at;
 
-use super::{Settings, now};
+use super::Settings;
+use crate::clock::now;
 use crate::discovery::{Cause, Connected, DiscoveryPlan, Outcome, Step};
 use crate::transport::Connection;
 

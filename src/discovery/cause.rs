@@ -190,6 +190,8 @@ pub enum Fault {
     Dns,
     /// What the user or the calling program gave.
     Input,
+    /// This library.
+    Library,
     /// This machine.
     Machine,
     /// The network between, its DNS servers included.
@@ -203,6 +205,7 @@ impl fmt::Display for Fault {
         f.write_str(match self {
             Self::Dns => "the domain's dns records",
             Self::Input => "the sign-in address or the settings",
+            Self::Library => "this library",
             Self::Machine => "this machine",
             Self::Network => "the network",
             Self::Server => "the server",

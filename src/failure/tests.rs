@@ -10,6 +10,7 @@ use crate::policy::{NameRule, TrustedHost};
 use crate::random::RandomError;
 use crate::sign_in::{Attempt, RedirectObjection};
 use crate::sip::{Contact, Message, RegisterPart, Scheme};
+use crate::upkeep::SessionError;
 
 fn domain() -> HostName {
     HostName::parse("contoso.com").unwrap()
@@ -71,6 +72,7 @@ fn errors() -> Vec<(&'static str, SignInError)> {
     use SignInError as E;
     let name = |error: &SignInError| match error {
         E::AddressMismatch(_) => "address mismatch",
+        E::BadRequest(_) => "bad request",
         E::ClockSkew(_) => "clock skew",
         E::CredentialsNeeded => "credentials needed",
         E::Garbage(_) => "garbage",
@@ -105,7 +107,8 @@ fn errors() -> Vec<(&'static str, SignInError)> {
         E::VersionBlocked(refusal(403, "Forbidden", 17002, "Invalid version")),
         E::Overloaded(refusal(503, "Service Unavailable", 17000, "Server overloaded")),
         E::Unavailable(refusal(504, "Server time-out", 1008, "No SRV record")),
-        E::Refused(refusal(400, "Bad Request", 4010, "Missing endpoint id")),
+        E::BadRequest(refusal(400, "Bad Request", 4010, "Missing endpoint id")),
+        E::Refused(refusal(403, "Forbidden", 4002, "Some other reason")),
         E::RedirectLoop,
         E::RedirectRefused(vec![(contact(), RedirectObjection::Name)]),
         E::SignatureWrong("the signature is wrong".into()),
@@ -152,9 +155,7 @@ fn failure(kind: SignInFailureKind) -> SignInFailure {
 
 #[test]
 fn the_page_of_failures_is_the_code() {
-    let page = include_str!("../../docs/failures.md");
-    let mut rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| ")).collect();
-    rows.remove(0);
+    let (page, _) = PAGE.split_once(SESSIONS).unwrap();
     let expected: Vec<String> = kinds()
         .into_iter()
         .map(|(name, kind)| {
@@ -163,7 +164,58 @@ fn the_page_of_failures_is_the_code() {
             format!("| {name} | {} | {fault} | {advice} | {retry} |", failure.kind())
         })
         .collect();
-    assert_eq!(rows, expected, "\n{}", expected.join("\n"));
+    assert_eq!(rows(page), expected, "\n{}", expected.join("\n"));
+}
+
+const PAGE: &str = include_str!("../../docs/failures.md");
+const SESSIONS: &str = "## How a session ends";
+
+fn rows(page: &str) -> Vec<&str> {
+    page.lines().filter(|line| line.starts_with("| ")).skip(1).collect()
+}
+
+fn ends() -> Vec<(&'static str, SessionError)> {
+    use SessionError as E;
+    let name = |error: &SessionError| match error {
+        E::Forgotten => "forgotten",
+        E::Garbage(_) => "garbage",
+        E::Lost(_) => "lost",
+        E::Redirected(_) => "redirected",
+        E::Refresh(_) => "refresh",
+        E::Renewal(_) => "renewal",
+        E::SignOut(_) => "sign-out",
+        E::Unsignable(_) => "unsignable",
+        E::Untrusted => "untrusted",
+    };
+    let busy = refusal(503, "Service Unavailable", 17000, "Server overloaded");
+    [
+        E::Forgotten,
+        E::Redirected(vec![contact()]),
+        E::Refresh(SignInError::NoAnswer),
+        E::Refresh(SignInError::Overloaded(busy)),
+        E::Refresh(SignInError::SignatureWrong("the signature is wrong".into())),
+        E::Renewal(SignInError::Rejected(Scheme::Ntlm)),
+        E::Lost("closed by the server".into()),
+        E::Garbage("it does not begin with a start line".into()),
+        E::Untrusted,
+        E::Unsignable("the system gives no random bytes".into()),
+        E::SignOut(SignInError::NoAnswer),
+    ]
+    .map(|error| (name(&error), error))
+    .into()
+}
+
+#[test]
+fn the_page_of_ends_is_the_code() {
+    let (_, page) = PAGE.split_once(SESSIONS).unwrap();
+    let expected: Vec<String> = ends()
+        .into_iter()
+        .map(|(name, error)| {
+            let (fault, advice, retry) = (error.fault(), error.advice(), error.retry());
+            format!("| {name} | {error} | {fault} | {advice} | {retry} |")
+        })
+        .collect();
+    assert_eq!(rows(page), expected, "\n{}", expected.join("\n"));
 }
 
 #[test]

@@ -9,7 +9,9 @@ use crate::auth::{Account, Credentials, DigestAlgorithm, Version};
 pub enum Offer {
     /// NTLM in this version of [MS-SIPAE]; a server of version 2 does not name it.
     Ntlm(Version),
-    /// A line that offers Kerberos. There is no realm behind it: no ticket is taken.
+    /// Kerberos in this version. Tickets for `sip/` and the host are taken with the feature
+    /// `kerberos`, by the keytab that `KRB5_KTNAME` names; the owner is the account whose address is
+    /// like the principal. Without the feature it is a line, and no ticket is taken.
     Kerberos(Version),
     /// Digest with this hash.
     Digest(DigestAlgorithm),

@@ -5,10 +5,10 @@ use data_encoding::{BASE64URL, HEXLOWER_PERMISSIVE};
 use super::registrar::Answer;
 use crate::address::SipAddress;
 use crate::sip::parameters::{find_outside, split, value_of};
-use crate::sip::{Epid, InstanceId, Request};
+use crate::sip::{Epid, InstanceId, Message, Request};
 
 /// The longest time that is granted, in seconds: what an Office Communications Server grants.
-const LONGEST: u64 = 7200;
+pub(super) const LONGEST: u64 = 7200;
 
 /// What a REGISTER wants to be bound.
 pub(super) struct Binding {
@@ -20,7 +20,7 @@ pub(super) struct Binding {
 
 impl Binding {
     /// What `request` wants; `None` when it names no endpoint. [MS-SIPREGE section 3.1.2.5.1]
-    pub(super) fn of(request: &Request) -> Option<Self> {
+    pub(super) fn of(request: &Request, longest: u64) -> Option<Self> {
         let headers = request.headers();
         let contact = headers.get("Contact").unwrap_or_default();
         let (uri, parameters) = enclosed(&contact).unwrap_or((&contact, ""));
@@ -33,8 +33,13 @@ impl Binding {
         })?;
         let of_contact = || parameter("expires")?.parse().ok();
         let wanted = headers.expires().map(|expires| expires.as_secs()).or_else(of_contact);
-        let expires = wanted.unwrap_or(LONGEST).min(LONGEST);
+        let expires = wanted.unwrap_or(longest).min(longest);
         Some(Self { contact: uri.into(), instance, expires })
+    }
+
+    /// Where the endpoint is.
+    pub(super) fn contact(&self) -> &str {
+        &self.contact
     }
 
     /// Whether the endpoint signs out.
@@ -71,6 +76,21 @@ impl Binding {
     }
 }
 
+/// `message` as a request of a server's to the endpoint at `contact`.
+pub(super) fn handed_on(message: &Message, contact: &str, sent_by: &str, number: u32) -> String {
+    let headers = message.headers();
+    let (from, to) =
+        (headers.get("From").unwrap_or_default(), headers.get("To").unwrap_or_default());
+    let body = String::from_utf8_lossy(headers.body());
+    format!(
+        "MESSAGE {contact} SIP/2.0\r\nVia: SIP/2.0/{sent_by};branch=z9hG4bK{number}\r\n\
+         Max-Forwards: 69\r\nFrom: {from}\r\nTo: {to}\r\n\
+         Call-ID: handed-on-{number}\r\nCSeq: {number} MESSAGE\r\n\
+         Content-Type: text/plain\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
 /// What stands in the angle brackets of an address, and what behind them.
 pub(super) fn enclosed(address: &str) -> Option<(&str, &str)> {
     let (_, rest) = address.split_at_checked(find_outside(address, b'<', false)?)?;
@@ -90,14 +110,13 @@ fn gruu(instance: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sip::Message;
 
     fn binding(lines: &str) -> Option<Binding> {
         let text = format!("REGISTER sip:contoso.com SIP/2.0\r\n{lines}l: 0\r\n\r\n");
         let Message::Request(request) = Message::parse(text.into()).unwrap() else {
             panic!("it is a request");
         };
-        Binding::of(&request)
+        Binding::of(&request, LONGEST)
     }
 
     /// A trace of Communicator 2007 R2, and the example of [MS-SIPREGE].

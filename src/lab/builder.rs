@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 
 use super::accounts::Resident;
 use super::authority::Authority;
+use super::control::Control;
 use super::dns::Zone;
 use super::fault::{DnsFault, Fault, TcpFault};
 use super::seen::Log;
@@ -35,6 +36,8 @@ pub struct LabBuilder {
     dns_delay: Option<Duration>,
     date: Option<SystemTime>,
     accounts: Vec<(String, Password, String)>,
+    in_place: bool,
+    dns: SocketAddr,
 }
 
 /// On which side of the firewall a server is published.
@@ -67,6 +70,8 @@ impl LabBuilder {
             dns_delay: None,
             date: None,
             accounts: Vec::new(),
+            in_place: false,
+            dns: LOOPBACK,
         }
     }
 
@@ -98,7 +103,8 @@ impl LabBuilder {
         self
     }
 
-    /// Adds an SRV record to what the servers brought along.
+    /// Adds an SRV record to what the servers brought along. Its target may be what no host can be
+    /// called: `\000` stands for that byte, `\.` for a dot inside a label.
     pub fn srv(
         self,
         name: impl Into<String>,
@@ -189,6 +195,38 @@ impl LabBuilder {
         self
     }
 
+    /// Lets the servers listen where they are published, for programs that know nothing of
+    /// [`Lab::dial`]: a client that nobody here wrote, a person with a shell.
+    ///
+    /// The addresses must be this machine's own ([`Server::address`]), best those of a network
+    /// namespace; ports below 1024 need a privilege. A black hole is one to [`Lab::transport`] only:
+    /// others are refused there.
+    ///
+    /// ```
+    /// use std::net::Ipv4Addr;
+    /// use sip_signin::lab::{Lab, Server};
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    /// # runtime.block_on(async {
+    /// # let free = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    /// # let port = free.port();
+    /// let here = Server::tls("pool01.contoso.com").address(Ipv4Addr::LOCALHOST).port(port);
+    /// let lab = Lab::builder().internal(here).in_place().start().await?;
+    /// let published = (Ipv4Addr::LOCALHOST, port).into();
+    /// assert_eq!(lab.dial(published), Some(published));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn in_place(self) -> Self {
+        Self { in_place: true, ..self }
+    }
+
+    /// Where the DNS server listens, over UDP and TCP; on a free port of 127.0.0.1 where it is not
+    /// said. Port 53 is the only one that a `resolv.conf` can name, and needs a privilege.
+    pub fn dns_at(self, address: SocketAddr) -> Self {
+        Self { dns: address, ..self }
+    }
+
     fn residents(&self) -> Result<Vec<Resident>, LabError> {
         let read = |(account, password, address): &(String, Password, String)| {
             let credentials = Credentials::new(account.parse()?, password.clone());
@@ -213,15 +251,23 @@ impl LabBuilder {
         closed.bind(LOOPBACK)?;
         let mut routes = Routes { table: BTreeMap::new(), closed: closed.local_addr()? };
         let (mut tasks, seen) = (JoinSet::new(), Log::default());
+        let mut controls = Vec::new();
         for (server, _) in &self.servers {
+            let control = Control::new(match server.fault {
+                Some(Fault::Sip(fault)) => Some(fault),
+                _ => None,
+            });
+            controls.push((server.host.clone(), control.clone()));
             for &address in &server.addresses {
                 let published = SocketAddr::new(address, server.port);
-                let site = Site::new(server, published, &authority, &residents, self.date, &seen)?;
+                let (date, users) = (self.date, &residents);
+                let site = Site::new(server, published, &authority, users, date, &seen, &control)?;
                 let real = match server.fault {
                     Some(Fault::Tcp(TcpFault::BlackHole)) => None,
                     Some(Fault::Tcp(TcpFault::Refused)) => Some(routes.closed),
                     _ => {
-                        let listener = TcpListener::bind(LOOPBACK).await?;
+                        let at = if self.in_place { published } else { LOOPBACK };
+                        let listener = TcpListener::bind(at).await?;
                         let real = listener.local_addr()?;
                         tasks.spawn(site.run(listener));
                         Some(real)
@@ -232,7 +278,7 @@ impl LabBuilder {
                 }
             }
         }
-        let (udp, tcp) = same_port().await?;
+        let (udp, tcp) = same_port(self.dns).await?;
         let (dns, questions) = (udp.local_addr()?, zone.asked.clone());
         let (alive, dns_gone) = mpsc::channel(1);
         zone.alive = Some(alive);
@@ -243,6 +289,7 @@ impl LabBuilder {
             root_pem: authority.pem(),
             questions,
             seen,
+            controls,
             tls: RustlsTransport::with_roots([authority.der().to_vec().into()])?,
             dns_server: zone.serve(udp, tcp),
             dns_gone,
@@ -331,10 +378,10 @@ impl LabBuilder {
 const LOOPBACK: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// A UDP and a TCP socket on one port, as a DNS server has them.
-async fn same_port() -> Result<(UdpSocket, TcpListener), LabError> {
+async fn same_port(at: SocketAddr) -> Result<(UdpSocket, TcpListener), LabError> {
     let mut attempts = 16_u32;
     loop {
-        let tcp = TcpListener::bind(LOOPBACK).await?;
+        let tcp = TcpListener::bind(at).await?;
         attempts = attempts.saturating_sub(1);
         match UdpSocket::bind(tcp.local_addr()?).await {
             Ok(udp) => return Ok((udp, tcp)),

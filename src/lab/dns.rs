@@ -323,9 +323,35 @@ fn soa(apex: &Name) -> Record {
 
 /// Reads a name as a zone file has it, always as an absolute one.
 fn name(text: &str) -> Result<Name, LabError> {
-    let mut name = Name::from_ascii(text).map_err(|_| LabError::Name(text.into()))?;
+    let name = match text.contains('\\') {
+        true => labels(text).and_then(|labels| Name::from_labels(labels).ok()),
+        false => Name::from_ascii(text).ok(),
+    };
+    let mut name = name.ok_or_else(|| LabError::Name(text.into()))?;
     name.set_fqdn(true);
     Ok(name.to_lowercase())
+}
+
+/// Labels of any bytes: `\000` is the byte of that number, and `\.` a dot inside a label.
+/// [RFC 1035 section 5.1]
+fn labels(text: &str) -> Option<Vec<Vec<u8>>> {
+    let (mut labels, mut label) = (Vec::new(), Vec::new());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'.' => labels.push(std::mem::take(&mut label)),
+            b'\\' => label.push(match bytes.next()? {
+                first if first.is_ascii_digit() => {
+                    let number = [first, bytes.next()?, bytes.next()?];
+                    std::str::from_utf8(&number).ok()?.parse().ok()?
+                }
+                escaped => escaped,
+            }),
+            byte => label.push(byte),
+        }
+    }
+    labels.push(label);
+    Some(labels)
 }
 
 /// A name as it is shown: in lower case, without the final dot.

@@ -8,7 +8,9 @@
 //!
 //! Without accounts the servers only ask for a proof. With [`LabBuilder::account`] they check it and
 //! sign in for real, or send home whom they know ([`Server::home`]); [`Server::offers`] says by which
-//! schemes.
+//! schemes. Who is signed in may send MESSAGE and OPTIONS: both are answered, and a MESSAGE comes back
+//! as a request of the server's, so that there is something to receive. [`Lab::befall`] makes a server
+//! go wrong later, and [`Lab::forget_bindings`] is its restart.
 //!
 //! Servers are *published* under an address and a port of the caller's choice, such as
 //! `192.0.2.10:5061`, but really listen on ports of 127.0.0.1 that the system picked. [`Lab::dial`]
@@ -24,6 +26,8 @@
 
 mod fault;
 
+mod control;
+
 mod authority;
 
 mod seen;
@@ -33,6 +37,10 @@ mod accounts;
 mod digest;
 
 mod binding;
+
+mod keys;
+
+mod association;
 
 mod acceptor;
 
@@ -70,6 +78,7 @@ use crate::auth::AccountError;
 use crate::client::{Client, ClientBuilder};
 use crate::net::{HickoryResolver, RustlsTransport};
 use crate::transport::Transport;
+use control::Control;
 use dns::Zone;
 use seen::Log;
 use transport::Routes;
@@ -105,6 +114,7 @@ pub struct Lab {
     root_pem: String,
     questions: Log<Question>,
     seen: Log<Seen>,
+    controls: Vec<(String, Control)>,
     tls: RustlsTransport,
     dns_server: hickory_server::Server<Zone>,
     /// Closed when the last task of the DNS server is gone.
@@ -195,6 +205,27 @@ impl Lab {
     /// The connections that the servers accepted so far, in order.
     pub fn seen(&self) -> Vec<Seen> {
         self.seen.all()
+    }
+
+    /// Makes a host go wrong, or well again, from its next answer on.
+    pub fn befall(&self, host: &str, fault: Option<SipFault>) {
+        self.controls(host).for_each(|control| control.befall(fault));
+    }
+
+    /// Makes a host forget who is registered there, as a restart does: the next REGISTER adds the
+    /// binding anew.
+    pub fn forget_bindings(&self, host: &str) {
+        self.controls(host).for_each(Control::forget_bindings);
+    }
+
+    /// Makes a host forget with whom it shares keys: what is signed is answered with a challenge.
+    pub fn forget_associations(&self, host: &str) {
+        self.controls(host).for_each(Control::forget_associations);
+    }
+
+    fn controls<'a>(&'a self, host: &'a str) -> impl Iterator<Item = &'a Control> {
+        let named = self.controls.iter().filter(move |(name, _)| name.eq_ignore_ascii_case(host));
+        named.map(|(_, control)| control)
     }
 
     /// Stops, and returns when every socket is closed.

@@ -113,12 +113,17 @@ impl Registrar {
         let mut answers = self.answers.iter();
         let mut answer = Answer::challenge();
         while let Some(request) = read_request(stream, &mut unread, note).await? {
+            if request.is_response() {
+                let message = Message::parse(request.bytes.clone());
+                note.signed(message.is_ok_and(|message| session.trusts(&message)));
+                continue;
+            }
             if request.method() == "REGISTER"
                 && let Some(next) = answers.next()
             {
                 answer = next.clone();
             }
-            match self.desk.fault {
+            match self.desk.control.fault() {
                 Some(SipFault::Silent) => continue,
                 Some(SipFault::Close) => return Ok(()),
                 Some(SipFault::Garbage) => stream.write_all(GARBAGE).await?,
@@ -130,19 +135,19 @@ impl Registrar {
                     }
                 }
                 Some(SipFault::CloseMidAnswer) => {
-                    let text = self.text(&request, &answer, &mut session)?;
+                    let text = self.text(&request, &answer, &mut session, note)?;
                     let (half, _) = text.split_at(text.len().div_euclid(2));
                     stream.write_all(half).await?;
                     return stream.flush().await;
                 }
                 Some(SipFault::Slow) => {
-                    for byte in self.text(&request, &answer, &mut session)? {
+                    for byte in self.text(&request, &answer, &mut session, note)? {
                         stream.write_all(&[byte]).await?;
                         stream.flush().await?;
                         tokio::time::sleep(self.interval).await;
                     }
                 }
-                _ => stream.write_all(&self.text(&request, &answer, &mut session)?).await?,
+                _ => stream.write_all(&self.text(&request, &answer, &mut session, note)?).await?,
             }
             stream.flush().await?;
         }
@@ -156,7 +161,7 @@ impl Registrar {
         scripted: &Answer,
         session: &mut Session<'_>,
     ) -> Result<Reply, RandomError> {
-        let answer = match self.desk.fault.and_then(bad_answer) {
+        let answer = match self.desk.control.fault().and_then(bad_answer) {
             Some(bad) => bad,
             None if self.answers.is_empty() && !self.desk.accounts.is_empty() => {
                 return match Message::parse(request.bytes.clone()) {
@@ -175,9 +180,11 @@ impl Registrar {
         request: &Request,
         scripted: &Answer,
         session: &mut Session<'_>,
+        note: &Note,
     ) -> io::Result<Vec<u8>> {
         let reply = self.reply(request, scripted, session).map_err(io::Error::other)?;
-        let Reply { answer, signed } = reply;
+        let Reply { answer, signed, proved } = reply;
+        note.signed(signed.is_some());
         let mut text = String::new();
         if answer.trying {
             text.push_str("SIP/2.0 100 Trying\r\n");
@@ -185,10 +192,17 @@ impl Registrar {
             text.push_str("Content-Length: 0\r\n\r\n");
         }
         let mut last = self.last(request, &answer, session).map_err(io::Error::other)?;
-        if signed {
-            last = session.sign(last, request.method()).map_err(io::Error::other)?;
+        if let Some(info) = signed {
+            last = session.sign(last, info).map_err(io::Error::other)?;
         }
         text.push_str(&last);
+        if proved
+            && request.method() == "MESSAGE"
+            && let Ok(message) = Message::parse(request.bytes.clone())
+        {
+            let handed_on = session.hand_on(&message).map_err(io::Error::other)?;
+            text.push_str(&handed_on.unwrap_or_default());
+        }
         Ok(text.into_bytes())
     }
 
@@ -244,6 +258,10 @@ impl Request {
         let start = lines.next().unwrap_or_default().into();
         let split = |line: &str| line.split_once(':').map(|(n, v)| (long(n), v.trim().to_owned()));
         Self { start, headers: lines.filter_map(split).collect(), bytes: Bytes::new() }
+    }
+
+    fn is_response(&self) -> bool {
+        self.start.starts_with("SIP/")
     }
 
     fn method(&self) -> &str {
@@ -303,7 +321,7 @@ async fn read_request<S: AsyncRead + Unpin>(
     loop {
         // A client keeps its connection alive with empty lines. [RFC 5626 section 3.5.1]
         let empty = unread.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
-        unread.drain(..empty);
+        note.empty_lines(unread.drain(..empty).filter(|&byte| byte == b'\n').count());
         if let Some(end) = unread.windows(4).position(|window| window == b"\r\n\r\n") {
             let head = end.saturating_add(4);
             let (text, rest) = unread.split_at_checked(head).unwrap_or_default();

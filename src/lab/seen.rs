@@ -25,6 +25,10 @@ pub struct Seen {
     pub wire: Vec<u8>,
     /// What came as text of SIP, deciphered where TLS was spoken: the first [`Seen::LIMIT`] bytes.
     pub sip: Vec<u8>,
+    /// How many empty lines stood in front of messages: a keep-alive is two of them.
+    pub empty_lines: usize,
+    /// How many messages the client signed, and signed rightly.
+    pub signed: usize,
     /// Whether the connection is over.
     pub closed: bool,
 }
@@ -90,6 +94,8 @@ impl Note {
             handshake: false,
             wire: Vec::new(),
             sip: Vec::new(),
+            empty_lines: 0,
+            signed: 0,
             closed: false,
         });
         Self { log: log.clone(), at }
@@ -104,6 +110,14 @@ impl Note {
 
     pub(super) fn sip(&self, bytes: &[u8]) {
         self.change(|seen| keep(&mut seen.sip, bytes));
+    }
+
+    pub(super) fn empty_lines(&self, count: usize) {
+        self.change(|seen| seen.empty_lines = seen.empty_lines.saturating_add(count));
+    }
+
+    pub(super) fn signed(&self, rightly: bool) {
+        self.change(|seen| seen.signed = seen.signed.saturating_add(rightly.into()));
     }
 
     fn change(&self, change: impl FnOnce(&mut Seen)) {

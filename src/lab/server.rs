@@ -18,6 +18,8 @@ use super::LabError;
 use super::acceptor::Desk;
 use super::accounts::{ORDINARY, Offer, Resident};
 use super::authority::Authority;
+use super::binding::LONGEST;
+use super::control::Control;
 use super::fault::{Fault, TcpFault, TlsFault};
 use super::registrar::{Answer, Registrar};
 use super::seen::{Log, Note, Seen, Tap};
@@ -47,6 +49,7 @@ pub struct Server {
     answers: Vec<Answer>,
     offers: Vec<Offer>,
     home: Vec<String>,
+    longest: u64,
     interval: Duration,
 }
 
@@ -72,6 +75,7 @@ impl Server {
             answers: Vec::new(),
             offers: ORDINARY.to_vec(),
             home: Vec::new(),
+            longest: LONGEST,
             interval: Duration::from_millis(50),
             host,
         }
@@ -134,6 +138,13 @@ impl Server {
         Self { home: servers.into_iter().map(Into::into).collect(), ..self }
     }
 
+    /// The longest that a binding lasts, in whole seconds; two hours where it is not said, as with an
+    /// Office Communications Server.
+    #[must_use]
+    pub fn grants(self, longest: Duration) -> Self {
+        Self { longest: longest.as_secs(), ..self }
+    }
+
     /// The time between two bytes of a server with [`SipFault::Slow`](super::SipFault::Slow); 50 ms where it is not said.
     #[must_use]
     pub fn interval(self, interval: Duration) -> Self {
@@ -159,17 +170,17 @@ impl Site {
         accounts: &[Resident],
         date: Option<std::time::SystemTime>,
         seen: &Log<Seen>,
+        control: &Control,
     ) -> Result<Self, LabError> {
         let versions: &[_] =
             if server.only_tls12 { &[&rustls::version::TLS12] } else { rustls::ALL_VERSIONS };
-        let (certificate, sip) = match server.fault {
+        let certificate = match server.fault {
             Some(Fault::Tls(_)) if server.protocol == Protocol::Tcp => {
                 return Err(LabError::NoTls(server.host.clone()));
             }
             Some(Fault::Dns(fault)) => return Err(LabError::NotOfServers(fault)),
-            Some(Fault::Tls(fault)) => (Some(fault), None),
-            Some(Fault::Sip(fault)) => (None, Some(fault)),
-            _ => (None, None),
+            Some(Fault::Tls(fault)) => Some(fault),
+            _ => None,
         };
         let tls = match server.protocol {
             Protocol::Tls => {
@@ -184,7 +195,8 @@ impl Site {
                 accounts: accounts.to_vec(),
                 offers: server.offers.clone(),
                 home: server.home.clone(),
-                fault: sip,
+                longest: server.longest,
+                control: control.clone(),
             },
             answers: server.answers.clone(),
             interval: server.interval,

@@ -1,5 +1,6 @@
 //! What the user gave, and what became of it.
 
+use crate::address::SipAddress;
 use crate::auth::Credentials;
 use crate::discovery::Endpoint;
 use crate::sip::Scheme;
@@ -25,17 +26,14 @@ impl CredentialCache {
         self.held.as_ref()
     }
 
-    pub(super) fn has_rejected(&self) -> bool {
-        !self.rejected.is_empty()
+    /// What servers rejected so far, in that order.
+    pub fn rejected(&self) -> &[Credentials] {
+        &self.rejected
     }
 
     /// Takes what the user gave, unless it was rejected before.
     pub(super) fn take(&mut self, credentials: Credentials) -> bool {
-        let same = |other: &Credentials| {
-            other.account == credentials.account
-                && other.password.reveal() == credentials.password.reveal()
-        };
-        let new = !self.rejected.iter().any(same);
+        let new = !self.rejected.iter().any(|rejected| rejected.are(&credentials));
         if new {
             self.held = Some(credentials);
         }
@@ -51,6 +49,8 @@ impl CredentialCache {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CredentialRequest {
+    /// Who wants to sign in.
+    pub address: SipAddress,
     /// The server that asks.
     pub endpoint: Endpoint,
     /// Which accounts it asks for.
@@ -71,4 +71,7 @@ pub enum AskReason {
     FirstTime,
     /// A server did not believe the last ones. The same again would not be sent.
     Rejected,
+    /// The security association of a session is at its end, and there is nothing to make a new one
+    /// with. The same as before may be given again.
+    Expired,
 }

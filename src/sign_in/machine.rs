@@ -4,12 +4,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::cache::{AskReason, CredentialCache, CredentialRequest};
+use bytes::Bytes;
+
+use super::cache::CredentialCache;
 use super::mechanisms::{Method, Proof, Unanswered};
 use super::refusal::{Attempt, SignInError};
 use super::registration::Registration;
 use super::step::{Rules, Server, Step};
-use crate::auth::{Association, Credentials, Identity, Protection};
+use crate::auth::{Credentials, Protection};
 use crate::now::Now;
 use crate::random::Random;
 use crate::sip::{Answer, Challenge, Challenger, Message, Register, Response, Scheme};
@@ -17,39 +19,50 @@ use crate::text::WireText;
 
 /// The sign-in at one server, over one connection: a pure machine. See the [module](super).
 pub struct SignIn {
-    register: Register,
-    server: Server,
-    rules: Rules,
-    cache: CredentialCache,
-    random: Arc<dyn Random>,
+    pub(super) register: Register,
+    pub(super) server: Server,
+    pub(super) rules: Rules,
+    pub(super) cache: CredentialCache,
+    pub(super) random: Arc<dyn Random>,
     /// What the server asked for, the latest of each kind.
-    offer: Vec<(Challenger, Challenge)>,
-    proof: Option<(usize, Who, Proof)>,
+    pub(super) offer: Vec<(Challenger, Challenge)>,
+    pub(super) proof: Option<(usize, Who, Proof)>,
     /// Which mechanisms are used up, and for whom.
-    spent: Vec<(usize, Who)>,
-    attempts: Vec<Attempt>,
-    rejected: Option<Scheme>,
-    rounds: usize,
-    passed_over: usize,
-    next: Next,
+    pub(super) spent: Vec<(usize, Who)>,
+    pub(super) attempts: Vec<Attempt>,
+    pub(super) rejected: Option<Scheme>,
+    pub(super) rounds: usize,
+    pub(super) passed_over: usize,
+    pub(super) next: Next,
 }
 
 /// Whom a proof is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Who {
+pub(super) enum Who {
     CurrentUser,
     Supplied,
 }
 
 /// What is to be done.
 #[derive(Clone, Debug)]
-enum Next {
-    /// Send it.
-    Send(Message),
+pub(super) enum Next {
+    /// Send it. A ticket can be longer than what we would read.
+    Send(Bytes),
     /// It was sent: wait for the answer.
     Hear(Instant),
     /// Ask, or say how it ended; again and again.
     Say(Step),
+}
+
+/// What a sign-in leaves to the session.
+pub(crate) struct Welcome {
+    pub(crate) register: Register,
+    pub(crate) server: Server,
+    pub(crate) rules: Rules,
+    pub(crate) cache: CredentialCache,
+    pub(crate) random: Arc<dyn Random>,
+    pub(crate) proof: Option<Proof>,
+    pub(crate) registration: Registration,
 }
 
 impl SignIn {
@@ -85,7 +98,7 @@ impl SignIn {
             next: Next::Say(Step::Failed(SignInError::NoAnswer)),
         };
         match Message::parse(sign_in.register.write()) {
-            Ok(message) => sign_in.next = Next::Send(message),
+            Ok(message) => sign_in.next = Next::Send(message.as_bytes().clone()),
             Err(error) => sign_in.fail(SignInError::Garbage(WireText::printed(&error))),
         }
         sign_in
@@ -95,8 +108,8 @@ impl SignIn {
     pub fn poll_step(&mut self, now: Instant) -> Step {
         match &self.next {
             Next::Say(step) => step.clone(),
-            Next::Send(message) => {
-                let bytes = message.as_bytes().clone();
+            Next::Send(bytes) => {
+                let bytes = bytes.clone();
                 let until = now.checked_add(self.rules.answer_within).unwrap_or(now);
                 self.next = Next::Hear(until);
                 self.passed_over = 0;
@@ -135,7 +148,7 @@ impl SignIn {
         if credentials.is_some_and(|credentials| self.cache.take(credentials)) {
             self.spent.retain(|(_, who)| *who == Who::CurrentUser);
             self.prove(now);
-        } else if self.cache.has_rejected() {
+        } else if !self.cache.rejected().is_empty() {
             let scheme = self.rejected.take().unwrap_or(scheme);
             self.fail(SignInError::Rejected(scheme));
         } else {
@@ -145,8 +158,17 @@ impl SignIn {
 
     /// Takes note that the connection is gone.
     pub fn lost(&mut self, why: WireText) {
+        self.broken(SignInError::Lost(why));
+    }
+
+    /// Takes note that what came is no SIP, behind which nothing more can be read.
+    pub fn garbage(&mut self, why: WireText) {
+        self.broken(SignInError::Garbage(why));
+    }
+
+    fn broken(&mut self, error: SignInError) {
         if !matches!(&self.next, Next::Say(step) if !matches!(step, Step::AskCredentials(_))) {
-            self.fail(SignInError::Lost(why));
+            self.fail(error);
         }
     }
 
@@ -160,13 +182,22 @@ impl SignIn {
         &self.cache
     }
 
-    /// The dialog and the security association, if there is one, to go on with.
-    pub fn into_parts(self) -> (Register, Option<Association>, CredentialCache) {
-        let association = match self.proof {
-            Some((_, _, Proof::Association(association))) => Some(*association),
+    /// The credentials that let us in; `None` before that, and as the user who is logged on.
+    pub fn accepted(&self) -> Option<&Credentials> {
+        match (&self.next, &self.proof) {
+            (Next::Say(Step::SignedIn(registration)), Some((_, Who::Supplied, _))) => {
+                registration.scheme.as_ref().and(self.cache.held())
+            }
             _ => None,
-        };
-        (self.register, association, self.cache)
+        }
+    }
+
+    /// Everything that goes on with the session, once it is signed in.
+    pub(crate) fn welcomed(self) -> Option<Welcome> {
+        let Self { register, server, rules, cache, random, proof, next, .. } = self;
+        let Next::Say(Step::SignedIn(registration)) = next else { return None };
+        let proof = proof.map(|(_, _, proof)| proof);
+        Some(Welcome { register, server, rules, cache, random, proof, registration })
     }
 
     fn fail(&mut self, error: SignInError) {
@@ -221,6 +252,10 @@ impl SignIn {
         let method = proof.and_then(|(at, _, _)| self.rules.mechanisms.get(*at));
         let scheme = method.map(Method::scheme);
         let must_sign = proof.is_some_and(|(_, _, proof)| proof.is_signed());
+        // Who was shown a ticket has to prove that it could read it; nothing allows it not to.
+        if self.is_showing_a_ticket() && protection == Protection::Absent {
+            return self.fail(SignInError::SignatureAbsent);
+        }
         if scheme.is_none() && !self.rules.allow_unauthenticated {
             return self.fail(SignInError::Unauthenticated);
         }
@@ -229,6 +264,11 @@ impl SignIn {
         }
         let registration = Registration::read(response, &self.register, scheme, protection);
         self.next = Next::Say(Step::SignedIn(registration));
+    }
+
+    fn is_showing_a_ticket(&self) -> bool {
+        let method = self.proof.as_ref().and_then(|(at, _, _)| self.rules.mechanisms.get(*at));
+        method.is_some_and(|method| method.scheme() == Scheme::Kerberos)
     }
 
     fn challenged(&mut self, by: Challenger, challenges: Vec<Challenge>, now: Now) {
@@ -270,101 +310,6 @@ impl SignIn {
                 self.prove(now);
             }
         }
-    }
-}
-
-/// How to prove who we are.
-impl SignIn {
-    /// Starts the best mechanism that is left; or asks for credentials, if one is left that takes
-    /// them; or gives up.
-    fn prove(&mut self, now: Now) {
-        self.rounds = 0;
-        let held = self.cache.held().cloned();
-        let current = self.rules.current_user.then_some((Who::CurrentUser, Identity::CurrentUser));
-        let supplied = held.as_ref().map(|held| (Who::Supplied, Identity::Supplied(held)));
-        for (who, identity) in current.into_iter().chain(supplied) {
-            while let Some((at, method, by, challenge)) = self.best(who, identity) {
-                match self.begin(&method, (by, &challenge), identity, now) {
-                    Ok(proof) => {
-                        self.proof = Some((at, who, proof));
-                        return;
-                    }
-                    Err(why) => self.give_up(at, who, why),
-                }
-            }
-        }
-        self.ask(held.is_none());
-    }
-
-    fn begin(
-        &mut self,
-        method: &Method,
-        (by, challenge): (Challenger, &Challenge),
-        identity: Identity<'_>,
-        now: Now,
-    ) -> Result<Proof, WireText> {
-        self.server.check_target(challenge, self.register.address().domain())?;
-        let mut proof = method.start((by, challenge), identity, now, &*self.random)?;
-        self.send(&mut proof)?;
-        Ok(proof)
-    }
-
-    /// The first mechanism of the caller's that the server offers, and that is not used up.
-    fn best(
-        &self,
-        who: Who,
-        identity: Identity<'_>,
-    ) -> Option<(usize, Method, Challenger, Challenge)> {
-        let mechanisms = self.rules.mechanisms.over(self.server.endpoint.protocol);
-        let mut usable = mechanisms
-            .filter(|(at, method)| !self.spent.contains(&(*at, who)) && method.takes(identity));
-        usable.find_map(|(at, method)| {
-            let (by, challenge) = self.offer.iter().find(|(_, c)| method.answers(c))?;
-            Some((at, method.clone(), *by, challenge.clone()))
-        })
-    }
-
-    fn ask(&mut self, wanted: bool) {
-        // Whether a mechanism takes passwords does not depend on whose it is.
-        let anybody = "user".parse().ok().map(|account| Credentials::new(account, ""));
-        let identity = anybody.as_ref().filter(|_| wanted).map(Identity::Supplied);
-        let best = identity.and_then(|identity| self.best(Who::Supplied, identity));
-        self.next = Next::Say(match (best, self.rejected.clone()) {
-            (Some((_, method, _, challenge)), _) => Step::AskCredentials(CredentialRequest {
-                endpoint: self.server.endpoint.clone(),
-                realm: challenge.realm().unwrap_or_default().into(),
-                target: challenge.target_name().map(WireText::new),
-                scheme: method.scheme(),
-                reason: if self.cache.has_rejected() {
-                    AskReason::Rejected
-                } else {
-                    AskReason::FirstTime
-                },
-            }),
-            (None, Some(scheme)) => Step::Failed(SignInError::Rejected(scheme)),
-            (None, None) => Step::Failed(SignInError::NoCommonScheme {
-                offered: self.offer.iter().map(|(_, c)| c.scheme().clone()).collect(),
-                attempts: self.attempts.clone(),
-            }),
-        });
-    }
-
-    fn give_up(&mut self, at: usize, who: Who, why: WireText) {
-        self.spent.push((at, who));
-        let scheme = self.rules.mechanisms.get(at).map(Method::scheme);
-        self.attempts.extend(scheme.map(|scheme| Attempt { scheme, why }));
-    }
-
-    /// Makes the next REGISTER, with the proof in it.
-    fn send(&mut self, proof: &mut Proof) -> Result<(), WireText> {
-        let printed = |error| WireText::printed(&error);
-        let register = self.register.clone().next();
-        let message = Message::parse(register.write()).map_err(printed)?;
-        let authorization = proof.authorize(&message, &*self.random)?;
-        let message = Message::parse(authorization.add_to(&message)).map_err(printed)?;
-        self.register = register;
-        self.next = Next::Send(message);
-        Ok(())
     }
 }
 

@@ -1,5 +1,6 @@
 //! Which mechanisms a client uses, in its order, and one of them at work.
 
+use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
@@ -11,18 +12,21 @@ use crate::auth::{Digest, DigestAlgorithm, DigestError};
 use crate::discovery::Protocol;
 use crate::now::Now;
 use crate::random::Random;
+#[cfg(feature = "digest")]
+use crate::sip::Request;
 use crate::sip::{Challenge, Challenger, Message, Scheme};
 use crate::text::WireText;
 
 /// The mechanisms of a client, the most preferred first; whatever else a server offers is not
 /// answered. Basic never is, and over clear text only NTLM and Kerberos are.
 ///
-/// The default is NTLM, then Digest with SHA-256, as far as their features are there. Kerberos, by a
-/// provider of the caller's, belongs in front; MD5 is used only where a caller asks for it.
+/// The default is Kerberos, NTLM, then Digest with SHA-256, as far as their features are there. MD5 is
+/// used only where a caller asks for it. Kerberos (feature `kerberos`) asks the system for its tickets,
+/// and may wait for that; all others are pure.
 ///
 /// ```
 /// use sip_signin::sign_in::Mechanisms;
-/// # #[cfg(all(feature = "digest", feature = "ntlm"))] {
+/// # #[cfg(all(feature = "digest", feature = "ntlm", not(feature = "kerberos")))] {
 /// use sip_signin::auth::DigestAlgorithm;
 /// assert_eq!(format!("{:?}", Mechanisms::default()), "[NTLM, Digest SHA-256]");
 /// let old = Mechanisms::default().then_digest(DigestAlgorithm::Md5);
@@ -83,6 +87,8 @@ impl Mechanisms {
 impl Default for Mechanisms {
     fn default() -> Self {
         let mechanisms = Self::none();
+        #[cfg(all(unix, feature = "kerberos"))]
+        let mechanisms = mechanisms.then(crate::kerberos::Kerberos::new());
         #[cfg(feature = "ntlm")]
         let mechanisms = mechanisms.then(crate::auth::Ntlm::new());
         #[cfg(feature = "digest")]
@@ -147,7 +153,7 @@ impl Method {
             Self::Provider(provider) => {
                 Association::start(challenge, by, &**provider, identity, now, random)
                     .map(|association| Proof::Association(Box::new(association)))
-                    .map_err(|error| WireText::printed(&error))
+                    .map_err(|error| told(&error))
             }
             #[cfg(feature = "digest")]
             Self::Digest(_) => match identity {
@@ -161,14 +167,22 @@ impl Method {
 }
 
 /// A mechanism at work with one server.
-pub(super) enum Proof {
+pub(crate) enum Proof {
     Association(Box<Association>),
     #[cfg(feature = "digest")]
     Digest(Box<Digest>),
 }
 
+/// An error and what caused it: the library that knows tickets says most in the cause.
+fn told(error: &dyn Error) -> WireText {
+    match error.source() {
+        Some(cause) => WireText::printed(&format_args!("{error}: {cause}")),
+        None => WireText::printed(&error),
+    }
+}
+
 /// Why a further challenge is not answered.
-pub(super) enum Unanswered {
+pub(crate) enum Unanswered {
     /// All has been said: the server does not believe it.
     Rejected,
     /// The mechanism cannot go on; another may.
@@ -176,7 +190,7 @@ pub(super) enum Unanswered {
 }
 
 impl Proof {
-    pub(super) fn authorize(
+    pub(crate) fn authorize(
         &mut self,
         message: &Message,
         random: &dyn Random,
@@ -192,6 +206,35 @@ impl Proof {
         }
     }
 
+    /// The field that a message of the caller's must carry, if any. Digest proves requests, but
+    /// neither ACK nor CANCEL (RFC 3261 section 22.1), nor what the caller has proved itself.
+    pub(crate) fn pass(
+        &mut self,
+        message: &Message,
+        random: &dyn Random,
+    ) -> Result<Option<Authorization>, WireText> {
+        match self {
+            Self::Association(_) => self.authorize(message, random).map(Some),
+            #[cfg(feature = "digest")]
+            Self::Digest(digest) => match message {
+                Message::Request(request) if needs_digest(request) => digest
+                    .authorize_in_passing(message, random)
+                    .map(Some)
+                    .map_err(|error| WireText::printed(&error)),
+                _ => Ok(None),
+            },
+        }
+    }
+
+    /// The security association, if it is one.
+    pub(crate) fn association(&self) -> Option<&Association> {
+        match self {
+            Self::Association(association) => Some(association),
+            #[cfg(feature = "digest")]
+            Self::Digest(_) => None,
+        }
+    }
+
     /// Whether the server has been given all that it needs to believe us.
     pub(super) fn is_complete(&self) -> bool {
         match self {
@@ -202,7 +245,7 @@ impl Proof {
     }
 
     /// Whether what the server sends from now on must be signed.
-    pub(super) fn is_signed(&self) -> bool {
+    pub(crate) fn is_signed(&self) -> bool {
         matches!(self, Self::Association(_))
     }
 
@@ -210,7 +253,7 @@ impl Proof {
     ///
     /// NTLM begins with an empty token, which proves nothing; every other mechanism has spoken by
     /// then, so that a challenge without a token for it is a no.
-    pub(super) fn challenged(
+    pub(crate) fn challenged(
         &mut self,
         challenge: &Challenge,
         now: Now,
@@ -225,7 +268,7 @@ impl Proof {
                 association.challenged(challenge, now, random).map_err(|error| match error {
                     AssociationError::Rejected => Unanswered::Rejected,
                     _ if association.is_up() => Unanswered::Rejected,
-                    error => Unanswered::Failed(WireText::printed(&error)),
+                    error => Unanswered::Failed(told(&error)),
                 })
             }
             #[cfg(feature = "digest")]
@@ -239,7 +282,7 @@ impl Proof {
     }
 
     /// Whether `message` is the server's.
-    pub(super) fn verify(
+    pub(crate) fn verify(
         &mut self,
         message: &Message,
         now: Now,
@@ -255,4 +298,11 @@ impl Proof {
             }
         }
     }
+}
+
+#[cfg(feature = "digest")]
+fn needs_digest(request: &Request) -> bool {
+    let proved = ["Authorization", "Proxy-Authorization"];
+    !matches!(request.method(), "ACK" | "CANCEL")
+        && proved.iter().all(|name| request.headers().get(name).is_none())
 }

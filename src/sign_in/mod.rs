@@ -28,9 +28,13 @@ mod step;
 
 mod machine;
 
+mod prove;
+
 pub use cache::{AskReason, CredentialCache, CredentialRequest};
 pub use machine::SignIn;
+pub(crate) use machine::Welcome;
 pub use mechanisms::Mechanisms;
+pub(crate) use mechanisms::Proof;
 pub use redirect::{RedirectObjection, Redirects};
 pub use refusal::{Attempt, Retry, SignInError};
 pub use registration::Registration;

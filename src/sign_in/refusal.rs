@@ -18,18 +18,22 @@ use crate::text::WireText;
 /// | 401, 407 | any other | a challenge |
 /// | any other | 4003 | [`RemoteAccessDenied`](Self::RemoteAccessDenied) |
 /// | any other | 4004 | [`AddressMismatch`](Self::AddressMismatch) |
+/// | any other | 2057, 4010, 4011, 4012, 4055 | [`BadRequest`](Self::BadRequest) |
 /// | any other | 17002, 17003 | [`VersionBlocked`](Self::VersionBlocked) |
 /// | any other | 1003, 4005, 4006 | [`UnknownUser`](Self::UnknownUser) |
 /// | 404 | any other | [`UnknownUser`](Self::UnknownUser) |
 /// | any other | any other | [`Refused`](Self::Refused) |
 ///
-/// The numbers are those of [MS-OCER] sections 8.2 and 8.16.
+/// The numbers are those of [MS-OCER] sections 8.2 and 8.16, and of [MS-SIPREGE section 3.1.2.5.1].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SignInError {
     /// The account may not use this sign-in address.
     #[error("the account may not use this sign-in address: {0}")]
     AddressMismatch(ServerRefusal),
+    /// The server misses something in our request that only this library could put right.
+    #[error("our request is not what the server expects: {0}")]
+    BadRequest(ServerRefusal),
     /// The clocks of the two sides differ too much.
     #[error("the clocks differ too much: {0}")]
     ClockSkew(ServerRefusal),
@@ -109,6 +113,10 @@ pub enum Retry {
     AfterChange,
     /// After a time, longer each time; not before a server's Retry-After.
     Later,
+    /// Never: it would fail in the same way, and nobody here can change it.
+    Never,
+    /// At once: the server is there, and only has to be told again.
+    Now,
     /// As soon as the user gave credentials that were not rejected.
     WithCredentials,
 }
@@ -118,6 +126,8 @@ impl fmt::Display for Retry {
         f.write_str(match self {
             Self::AfterChange => "after a change",
             Self::Later => "after a time",
+            Self::Never => "never",
+            Self::Now => "now",
             Self::WithCredentials => "with credentials",
         })
     }
@@ -125,7 +135,7 @@ impl fmt::Display for Retry {
 
 impl SignInError {
     /// What a final answer says that neither lets us in, nor challenges, nor redirects.
-    pub(super) fn of(response: &Response) -> Self {
+    pub(crate) fn of(response: &Response) -> Self {
         let remedy = match response.status() {
             500 | 503 | 504 => Remedy::AnotherServer,
             _ => Remedy::None,
@@ -136,6 +146,7 @@ impl SignInError {
             (503, _) => Self::Overloaded(refusal),
             (500 | 504, _) => Self::Unavailable(refusal),
             (_, Some(1013)) => Self::ClockSkew(refusal),
+            (_, Some(2057 | 4010..=4012 | 4055)) => Self::BadRequest(refusal),
             (_, Some(4003)) => Self::RemoteAccessDenied(refusal),
             (_, Some(4004)) => Self::AddressMismatch(refusal),
             (_, Some(17002 | 17003)) => Self::VersionBlocked(refusal),
@@ -155,6 +166,7 @@ impl SignInError {
             | Self::SignatureWrong(_)
             | Self::Unavailable(_) => Remedy::AnotherServer,
             Self::AddressMismatch(_)
+            | Self::BadRequest(_)
             | Self::ClockSkew(_)
             | Self::CredentialsNeeded
             | Self::NoCommonScheme { .. }
@@ -173,6 +185,7 @@ impl SignInError {
     pub fn refusal(&self) -> Option<&ServerRefusal> {
         match self {
             Self::AddressMismatch(refusal)
+            | Self::BadRequest(refusal)
             | Self::ClockSkew(refusal)
             | Self::Overloaded(refusal)
             | Self::Refused(refusal)
@@ -196,6 +209,7 @@ impl SignInError {
             | Self::CredentialsNeeded
             | Self::Rejected(_)
             | Self::UnknownUser(_) => Fault::Input,
+            Self::BadRequest(_) => Fault::Library,
             Self::ClockSkew(_) | Self::VersionBlocked(_) => Fault::Machine,
             Self::Lost(_) | Self::NoAnswer => Fault::Network,
             _ => Fault::Server,
@@ -208,12 +222,18 @@ impl SignInError {
             Self::AddressMismatch(_) => {
                 "check that the sign-in address and the account belong to the same person"
             }
+            Self::BadRequest(_) => {
+                "tell the authors of this library, with the server's answer in hand"
+            }
             Self::ClockSkew(_) => "set the clock of this machine",
             Self::CredentialsNeeded => "enter the account and its password",
             Self::Garbage(_) | Self::Refused(_) => {
                 "ask the server's administrator, with the server's answer in hand"
             }
             Self::Lost(_) | Self::NoAnswer => "check the network, then try again",
+            Self::NoCommonScheme { attempts, .. } if !attempts.is_empty() => {
+                "mend what kept each scheme from working, or have the server offer another"
+            }
             Self::NoCommonScheme { .. } => {
                 "have the server offer ntlm or kerberos, or allow one of its schemes"
             }
@@ -243,6 +263,7 @@ impl SignInError {
     /// When to try again.
     pub fn retry(&self) -> Retry {
         match self {
+            Self::BadRequest(_) => Retry::Never,
             Self::CredentialsNeeded | Self::Rejected(_) => Retry::WithCredentials,
             Self::Garbage(_)
             | Self::Lost(_)

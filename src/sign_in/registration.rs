@@ -23,6 +23,9 @@ pub struct Registration {
     pub server: Option<WireText>,
     /// A remark of the server's, such as that a newer client is offered.
     pub diagnostics: Option<Diagnostics>,
+    /// What the server did with the binding, from `presence-state`: `added`, `refreshed` or `fixed`.
+    /// [MS-SIPREGE]
+    pub action: Option<WireText>,
     /// How we proved who we are; `None` when nobody asked.
     pub scheme: Option<Scheme>,
     /// Whether the server proved who it is.
@@ -30,7 +33,7 @@ pub struct Registration {
 }
 
 impl Registration {
-    pub(super) fn read(
+    pub(crate) fn read(
         response: &Response,
         register: &Register,
         scheme: Option<Scheme>,
@@ -49,9 +52,30 @@ impl Registration {
             keep_alive: headers.keep_alive(),
             server: headers.get("Server").map(WireText::new),
             diagnostics: Diagnostics::of(headers),
+            action: headers.get("presence-state").and_then(|state| {
+                value_of(split(&state, b';'), "register-action").map(WireText::new)
+            }),
             scheme,
             protection,
         }
+    }
+
+    /// The same; what the answer to a refresh leaves out is as it was.
+    pub(crate) fn or(self, before: &Self) -> Self {
+        Self {
+            contact: self.contact.or_else(|| before.contact.clone()),
+            gruu: self.gruu.or_else(|| before.gruu.clone()),
+            keep_alive: self.keep_alive.or(before.keep_alive),
+            server: self.server.or_else(|| before.server.clone()),
+            ..self
+        }
+    }
+
+    /// Whether the server had no such binding, although there was one before: it was added, or its
+    /// place was taken back from elsewhere. [MS-SIPREGE section 3.1.1.5.1]
+    pub(crate) fn was_forgotten(&self) -> bool {
+        let is = |word| self.action.as_ref().is_some_and(|a| a.raw().eq_ignore_ascii_case(word));
+        is("added") || is("fixed") || self.expires == Some(Duration::ZERO)
     }
 }
 

@@ -94,7 +94,9 @@ pub struct Rules {
     pub answer_within: Duration,
     /// Whether a server is taken that does not ask who we are.
     pub allow_unauthenticated: bool,
-    /// Whether a server is taken that does not sign that it let us in.
+    /// Whether a server is taken that does not sign that it let us in; and, in the session after it,
+    /// messages that are not signed. With Kerberos no such server is: its signature is what shows
+    /// that the ticket was for it.
     pub allow_unsigned: bool,
 }
 

@@ -28,6 +28,12 @@ impl Epid {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// A number that spreads devices: near identifiers give far numbers.
+    pub(crate) fn spread(&self) -> u64 {
+        let [a, b, c, d, e, f, g, h, ..] = sha1_smol::Sha1::from(self.as_str()).digest().bytes();
+        u64::from_be_bytes([a, b, c, d, e, f, g, h])
+    }
 }
 
 impl FromStr for Epid {

@@ -1,4 +1,4 @@
-//! The first REGISTER: who we are, and not a word of proof.
+//! The REGISTER of a dialog, the first one and those after it: who we are, and not a word of proof.
 
 use std::fmt::Write;
 use std::net::SocketAddr;
@@ -50,6 +50,8 @@ pub struct Register {
     epid: Epid,
     user_agent: Box<str>,
     cseq: u32,
+    /// Whether it ends the binding.
+    ends: bool,
 }
 
 /// The random parts of a dialog. The caller draws them; each is a `token` (RFC 3261 section 25.1),
@@ -105,6 +107,7 @@ impl Register {
             epid,
             user_agent: user_agent.into(),
             cseq: 1,
+            ends: false,
         })
     }
 
@@ -140,6 +143,18 @@ impl Register {
         Self { cseq, ..self }
     }
 
+    /// The next request of the same dialog, which ends the binding: Expires is 0, in a header of its
+    /// own and in the Contact (RFC 3261 section 10.2.2).
+    #[must_use]
+    pub fn sign_out(self) -> Self {
+        Self { ends: true, ..self.next() }
+    }
+
+    /// Whether it ends the binding.
+    pub fn is_sign_out(&self) -> bool {
+        self.ends
+    }
+
     /// The bytes of the request.
     pub fn write(&self) -> Bytes {
         let mut text = String::with_capacity(1024);
@@ -155,6 +170,8 @@ impl Register {
         let (via, transport) = (self.transport.in_via(), self.transport.in_uri());
         let instance = InstanceId::of(epid);
         let Tokens { call_id, from_tag, branch, contact } = tokens;
+        let (in_contact, expires) =
+            if self.ends { (";expires=0", "Expires: 0\r\n") } else { ("", "") };
         write!(
             out,
             "REGISTER sip:{domain} SIP/2.0\r\n\
@@ -166,12 +183,13 @@ impl Register {
              CSeq: {cseq} REGISTER\r\n\
              Contact: <sip:{local};transport={transport};ms-opaque={contact}>;\
              methods=\"INVITE, MESSAGE, INFO, OPTIONS, BYE, CANCEL, NOTIFY, ACK, REFER, BENOTIFY\";\
-             proxy=replace;+sip.instance=\"<urn:uuid:{instance}>\"\r\n\
+             proxy=replace;+sip.instance=\"<urn:uuid:{instance}>\"{in_contact}\r\n\
              User-Agent: {user_agent}\r\n\
              Supported: gruu-10, adhoclist, msrtc-event-categories\r\n\
              Supported: ms-forking\r\n\
              ms-keep-alive: UAC;hop-hop=yes\r\n\
              Event: registration\r\n\
+             {expires}\
              Content-Length: 0\r\n\
              \r\n"
         )
@@ -260,6 +278,15 @@ mod tests {
         let next = register(tokens(), USER_AGENT).unwrap().next();
         let written = FIRST.replace("CSeq: 1", "CSeq: 2").replace("7a4b14.1", "7a4b14.2");
         assert_eq!(next.write(), written);
+    }
+
+    #[test]
+    fn signing_out_is_one_more_request_that_lasts_no_time() {
+        let last = register(tokens(), USER_AGENT).unwrap().sign_out();
+        let written = FIRST.replace("CSeq: 1", "CSeq: 2").replace("7a4b14.1", "7a4b14.2");
+        let written = written.replace("347d>\"\r\n", "347d>\";expires=0\r\n");
+        let written = written.replace("Content-Length", "Expires: 0\r\nContent-Length");
+        assert_eq!(last.write(), written);
     }
 
     #[test]

@@ -1,8 +1,14 @@
 //! What the fuzz targets assert, shared with the stable tests: `fuzz/fuzz_targets` looks for inputs
 //! that break these, `tests/fuzz_corpus.rs` replays the inputs that are kept in `tests/corpus`.
 
-use sip_signin::sip::{Answer, Message, MessageReader};
-use sip_signin::{HostName, HostNamePolicy, NameRule, SipAddress};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use sip_signin::auth::Credentials;
+use sip_signin::discovery::{Endpoint, Protocol};
+use sip_signin::sign_in::{CredentialCache, Rules, Server, SignIn, Step};
+use sip_signin::sip::{Answer, Message, MessageReader, Register, Tokens, UriTransport};
+use sip_signin::{HostName, HostNamePolicy, NameRule, Now, Random, RandomError, SipAddress};
 
 /// A host, a line feed, a user's domain: the three policies against a second reading of the rule.
 pub fn name_rule(data: &[u8]) {
@@ -86,5 +92,86 @@ pub fn register_answer(data: &[u8]) {
         if let Answer::Challenged { challenges, .. } = answer {
             assert!([401, 407].contains(&response.status()) && !challenges.is_empty());
         }
+    }
+}
+
+/// A server's challenges, one on each line: whatever they say, the sign-in ends, asks nobody twice
+/// without a rejection, sends only messages that can be read and in which the password is not, and
+/// what it tells can be shown.
+pub fn challenge(data: &[u8]) {
+    const PASSWORD: &str = "marker-Pa55word";
+    let address: SipAddress = "sip:jeremy@contoso.com".parse().unwrap();
+    let host = NameRule::default().admit(address.domain(), address.domain()).unwrap();
+    let server = Server {
+        endpoint: Endpoint { protocol: Protocol::Tls, host, port: 5061 },
+        certificate: Vec::new(),
+        names: NameRule::default(),
+    };
+    let tokens = ["i", "f", "b", "c"].map(str::to_owned);
+    let [call_id, from_tag, branch, contact] = tokens;
+    let tokens = Tokens { call_id, from_tag, branch, contact };
+    let (local, epid) = ("192.0.2.7:49152".parse().unwrap(), "01".parse().unwrap());
+    let register = Register::new(&address, local, UriTransport::Tls, tokens, epid, "x").unwrap();
+    #[expect(clippy::disallowed_methods, reason = "any instant will do")]
+    let instant = Instant::now();
+    let now = Now { instant, wall: SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000) };
+    let (rules, cache) = (Rules::default(), CredentialCache::new());
+    let mut sign_in = SignIn::new(register, server, rules, cache, Arc::new(Sevens));
+    let mut lines = data.split(|&byte| byte == b'\n');
+    let (mut asked, mut sent) = (0usize, 0usize);
+    loop {
+        match sign_in.poll_step(now.instant) {
+            Step::Send(bytes) => {
+                sent += 1;
+                assert!(!String::from_utf8_lossy(&bytes).contains(PASSWORD));
+                assert!(Message::parse(bytes).is_ok());
+            }
+            Step::AskCredentials(request) => {
+                asked += 1;
+                let shown = format!("{} {:?}", request.realm, request.target);
+                assert!(shown.bytes().all(|b| (b' '..=b'~').contains(&b)), "{shown:?}");
+                // What was rejected is given once more, and not taken.
+                assert_eq!(asked > 1, !sign_in.cache().rejected().is_empty());
+                let account = "jeremy".parse().unwrap();
+                sign_in.supply(Some(Credentials::new(account, PASSWORD)), now);
+                assert!(asked <= 2);
+            }
+            Step::Wait { .. } => {
+                let Some(line) = lines.next() else { break };
+                let number = sent.to_string();
+                let head = "SIP/2.0 401 No\r\nFrom: <sip:jeremy@contoso.com>;tag=f\r\nTo: \
+                            <sip:jeremy@contoso.com>;tag=t\r\nCall-ID: i\r\nl: 0\r\nCSeq: ";
+                let text = [
+                    head.as_bytes(),
+                    number.as_bytes(),
+                    b" REGISTER\r\nWWW-Authenticate: ",
+                    line,
+                    b"\r\n\r\n",
+                ];
+                let Ok(message) = Message::parse(text.concat().into()) else { continue };
+                sign_in.receive(&message, now);
+            }
+            Step::Failed(error) => {
+                let shown = error.to_string();
+                assert!(shown.bytes().all(|b| (b' '..=b'~').contains(&b)), "{shown:?}");
+                break;
+            }
+            step @ (Step::Redirected { .. } | Step::SignedIn(_)) => {
+                panic!("a challenge is no welcome: {step:?}")
+            }
+        }
+    }
+    // Two mechanisms, each for so many rounds; and the first REGISTER.
+    assert!(sent <= 2 * (SignIn::ROUND_LIMIT + 1) + 1, "{sent}");
+    assert!(!format!("{sign_in:?}").contains(PASSWORD));
+}
+
+/// No chance at all.
+struct Sevens;
+
+impl Random for Sevens {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), RandomError> {
+        bytes.fill(7);
+        Ok(())
     }
 }

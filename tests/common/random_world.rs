@@ -5,11 +5,11 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use sip_signin::discovery::{
-    Absence, Answer, CertificateFault, ClearText, ConnectFailure, DiscoveryPlan, LookupFailure,
-    ManualServers, Pace, Protocol, Row, Search, SearchOrder, Seed, SrvAnswer, SrvRecord, Step,
-    Timeouts, Token,
+    Absence, Answer, CertificateFault, ClearText, ConnectFailure, DiscoveryPlan, Endpoint,
+    LookupFailure, ManualServers, Pace, Protocol, Row, Search, SearchOrder, Seed, SrvAnswer,
+    SrvRecord, Step, Timeouts, Token,
 };
-use sip_signin::{HostName, HostNamePolicy, SipAddress, WireText};
+use sip_signin::{HostName, HostNamePolicy, NameRule, SipAddress, WireText};
 
 use super::in_hand::InHand;
 use super::transcript::Reply;
@@ -19,6 +19,8 @@ pub struct Run {
     pub printed: String,
     /// Whether its driver polled later than it should.
     pub late: bool,
+    /// Whether it went for the target of a redirect.
+    pub redirected: bool,
 }
 
 struct Choices {
@@ -206,7 +208,20 @@ impl Choices {
         } else {
             builder.order(self.order())
         };
-        builder.build().unwrap()
+        let search = builder.build().unwrap();
+        if self.rarely(6) { self.redirected(&search, clear_text) } else { search }
+    }
+
+    /// The search for the target of a redirect.
+    fn redirected(&mut self, search: &Search, clear_text: ClearText) -> Search {
+        let domain = HostName::parse(self.domain).unwrap();
+        let host = HostName::parse(&self.host()).unwrap();
+        let names = NameRule::default().trusting([domain.clone(), host.clone()]);
+        let host = names.admit(&host, &domain).unwrap();
+        let clear = if clear_text == ClearText::Allow { Protocol::Tcp } else { Protocol::Tls };
+        let protocol = self.of(&[Protocol::Tls, clear]);
+        let port = self.of(&[5061, 443, 5060, 65535]);
+        search.redirected_to(Endpoint { protocol, host, port })
     }
 
     fn order(&mut self) -> SearchOrder {
@@ -289,5 +304,6 @@ pub fn run(choices: Vec<u16>) -> Run {
             pending.push(Pending { step, due, reply });
         }
     }
-    Run { printed: plan.trace().to_string(), late: lateness > Duration::ZERO }
+    let redirected = search.order().is_none() && search.manual().is_none();
+    Run { printed: plan.trace().to_string(), late: lateness > Duration::ZERO, redirected }
 }

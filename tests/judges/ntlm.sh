@@ -25,6 +25,9 @@ CONTOSO:jeremy:Passw0rd!
 :jeremy@contoso.test:Passw0rd!
 CONTOSO:toni:0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789
 CONTOSO:zoe:pässwörd €
+CONTOSO:jérémie:Passw0rd!
+CONTOSO:Владимир:пароль
+:jérémie@contoso.test:Passw0rd!
 USERS
 
 # The flags make the acceptor offer what a Communications Server does, IDENTIFY among it.

@@ -45,7 +45,7 @@ fn start(credentials: &Credentials) -> Box<dyn Mechanism> {
 /// Every byte of the message of Communicator 2007 R2.
 #[test]
 fn the_answer_is_the_one_of_communicator() {
-    let Credentials { account, password } = credentials();
+    let Credentials { account, password, .. } = credentials();
     let client = Client {
         account: &account,
         ntowf: &response::ntowf_v2(&account, &password),

@@ -171,6 +171,9 @@ fn main() -> Result<()> {
         ("jeremy@contoso.test", "Passw0rd!"),
         (r"CONTOSO\toni", &long),
         (r"CONTOSO\zoe", "pässwörd €"),
+        (r"CONTOSO\jérémie", "Passw0rd!"),
+        (r"CONTOSO\Владимир", "пароль"),
+        ("jérémie@contoso.test", "Passw0rd!"),
     ];
     for who in accounts {
         for version in [Version::V2, Version::V3, Version::V4] {

@@ -11,6 +11,7 @@
 #include <dlfcn.h>
 #include <gssapi/gssapi.h>
 #include <gssapi/gssapi_ext.h>
+#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <stdint.h>
@@ -31,6 +32,7 @@ static void err(const char *w, OM_uint32 maj, OM_uint32 min){ gss_buffer_desc b=
   if(p_gss_display_status(&m, min, GSS_C_MECH_CODE, &ntlm, &c, &b)==0 && b.length) printf(" (%.*s)", (int)b.length, (char*)b.value); puts(""); }
 int main(int argc, char **argv){
   if(argc<2 || !PLUGIN){ fprintf(stderr,"usage: NTLMD_PLUGIN=gssntlmssp.so ntlmd service@host\n"); return 1; }
+  setlocale(LC_ALL, ""); /* gss-ntlmssp compares names in the charset of the locale: without one they are ASCII */
   void *h = dlopen(PLUGIN, RTLD_NOW|RTLD_LOCAL);
   if(!h){ fprintf(stderr,"%s\n",dlerror()); return 1; }
 #define L(n) if(!(p_##n = dlsym(h,#n))) fprintf(stderr,"no symbol %s\n",#n);
