@@ -1,7 +1,12 @@
 //! What a server wants to see before it lets anybody in.
 
+use std::borrow::Cow;
 use std::fmt;
 
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use super::head::is_token_byte;
 use super::message::Headers;
 use super::parameters::{is_token, parameter, split, trim, unquote};
 use super::scheme::Scheme;
@@ -25,7 +30,8 @@ use crate::text::WireText;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Challenge {
     scheme: Scheme,
-    parameters: Vec<Parameter>,
+    /// Inline, for as many as a Communications server sends in a first answer.
+    parameters: SmallVec<[Parameter; 4]>,
 }
 
 impl Challenge {
@@ -39,7 +45,7 @@ impl Challenge {
     /// Reads the challenges of all fields called `name`. A broken one does not hide the others.
     pub fn of(headers: &Headers, name: &str) -> Vec<Result<Self, ChallengeError>> {
         let mut challenges = Vec::new();
-        for value in headers.all(name) {
+        for value in headers.shared(name) {
             read_into(&mut challenges, &value);
         }
         challenges
@@ -50,7 +56,7 @@ impl Challenge {
     /// A quoted string that does not end hides what follows it: nobody can tell where it ends.
     pub fn read_all(value: &str) -> Vec<Result<Self, ChallengeError>> {
         let mut challenges = Vec::new();
-        read_into(&mut challenges, value);
+        read_into(&mut challenges, &Bytes::copy_from_slice(value.as_bytes()));
         challenges
     }
 
@@ -126,19 +132,23 @@ impl Challenge {
 
 /// Reads `value` piece by piece. A piece is a parameter, or a scheme with or without its first
 /// parameter: a scheme is never followed by `=`.
-fn read_into(challenges: &mut Vec<Result<Challenge, ChallengeError>>, value: &str) {
+///
+/// What it finds shares the memory of the value: a challenge outlives its message, and has no more
+/// of it than that.
+fn read_into(challenges: &mut Vec<Result<Challenge, ChallengeError>>, shared: &Bytes) {
+    let value = std::str::from_utf8(shared).unwrap_or_default();
     let mut open: Option<Draft> = None;
     for piece in split(value, b',').filter(|piece| !piece.is_empty()) {
         let (head, rest) = cut_token(piece);
         let continues = head.is_empty() || rest.starts_with('=');
         if let Some(draft) = open.as_mut().filter(|_| continues) {
-            draft.take(piece);
+            draft.take(piece, shared);
             continue;
         }
         finish(challenges, open.take());
         let draft = open.insert(Draft::new(head));
         if !rest.is_empty() {
-            draft.take(rest);
+            draft.take(rest, shared);
         }
     }
     finish(challenges, open);
@@ -152,9 +162,11 @@ fn finish(challenges: &mut Vec<Result<Challenge, ChallengeError>>, draft: Option
 
 /// The token that `piece` begins with, or nothing, and the rest.
 fn cut_token(piece: &str) -> (&str, &str) {
-    let end = piece.find([' ', '\t', '=', '"']).unwrap_or(piece.len());
+    let end = piece.bytes().take_while(|&byte| is_token_byte(byte)).count();
     match piece.split_at_checked(end) {
-        Some((token, rest)) if is_token(token) => (token, trim(rest)),
+        Some((token, rest)) if rest.is_empty() || rest.starts_with([' ', '\t', '=', '"']) => {
+            (token, trim(rest))
+        }
         _ => ("", piece),
     }
 }
@@ -168,18 +180,18 @@ struct Draft {
 impl Draft {
     fn new(scheme: &str) -> Self {
         Self {
-            challenge: Challenge { scheme: Scheme::read(scheme), parameters: Vec::new() },
+            challenge: Challenge { scheme: Scheme::read(scheme), parameters: SmallVec::new() },
             wrong: scheme.is_empty().then_some(ChallengeErrorKind::NoScheme),
         }
     }
 
-    fn take(&mut self, piece: &str) {
+    fn take(&mut self, piece: &str, shared: &Bytes) {
         if self.wrong.is_none() {
-            self.wrong = self.add(piece).err();
+            self.wrong = self.add(piece, shared).err();
         }
     }
 
-    fn add(&mut self, piece: &str) -> Result<(), ChallengeErrorKind> {
+    fn add(&mut self, piece: &str, shared: &Bytes) -> Result<(), ChallengeErrorKind> {
         use ChallengeErrorKind as Kind;
         let (name, Some(value)) = parameter(piece) else {
             return Err(Kind::Parameter);
@@ -198,7 +210,12 @@ impl Draft {
         if name.eq_ignore_ascii_case("version") && read_version(&content).is_none() {
             return Err(Kind::Version);
         }
-        self.challenge.parameters.push(Parameter { name: name.into(), value: content.into() });
+        let name = shared.slice_ref(name.as_bytes());
+        let value = match content {
+            Cow::Borrowed(content) => shared.slice_ref(content.as_bytes()),
+            Cow::Owned(content) => content.into(),
+        };
+        self.challenge.parameters.push(Parameter { name, value });
         Ok(())
     }
 
@@ -224,30 +241,30 @@ fn is_bare_value(text: &str) -> bool {
 /// One `name=value` of a challenge.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Parameter {
-    name: Box<str>,
-    value: Box<str>,
+    name: Bytes,
+    value: Bytes,
 }
 
 impl Parameter {
     /// The name as it came; its case carries no meaning.
     pub fn name(&self) -> &str {
-        &self.name
+        std::str::from_utf8(&self.name).unwrap_or_default()
     }
 
     /// The value, without quotes and escapes.
     pub fn value(&self) -> &str {
-        &self.value
+        std::str::from_utf8(&self.value).unwrap_or_default()
     }
 
     fn is(&self, name: &str) -> bool {
-        self.name.eq_ignore_ascii_case(name)
+        self.name.eq_ignore_ascii_case(name.as_bytes())
     }
 }
 
 /// Shown as [`WireText`].
 impl fmt::Debug for Parameter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (name, value) = (WireText::new(&self.name), WireText::new(&self.value));
+        let (name, value) = (WireText::new(self.name()), WireText::new(self.value()));
         write!(f, "{name}=\"{value}\"")
     }
 }

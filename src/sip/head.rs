@@ -5,30 +5,57 @@
 //! is how messages are smuggled. Decided by RFC 3261 section 7: the start line, each header line
 //! and the empty line "MUST be terminated by a carriage-return line-feed sequence".
 
-use std::ops::Range;
+use smallvec::SmallVec;
 
 use super::limits::{FramingError, FramingErrorKind, Limits};
 use crate::text::WireText;
 
+/// Where something stands in a head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Span {
+    start: u16,
+    end: u16,
+}
+
+/// The last line of a head begins within its limits, so that 16 bits hold where it ends.
+const _: () = assert!(2 * (Limits::LINE + 2) + Limits::HEADER_BYTES <= u16::MAX as usize);
+
+impl Span {
+    fn new(start: usize, end: usize) -> Self {
+        Self { start: start as u16, end: end as u16 }
+    }
+
+    fn len(self) -> usize {
+        usize::from(self.end.wrapping_sub(self.start))
+    }
+
+    pub(super) fn of(self, bytes: &[u8]) -> &[u8] {
+        bytes.get(usize::from(self.start)..usize::from(self.end)).unwrap_or_default()
+    }
+}
+
 /// One header field: where its name and its value are, without the white space around them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Field {
-    pub(super) name: Range<usize>,
-    pub(super) value: Range<usize>,
+    pub(super) name: Span,
+    pub(super) value: Span,
 }
+
+/// The fields of a head: inline, for as many as a server's ordinary answer has.
+pub(super) type Fields = SmallVec<[Field; 24]>;
 
 /// The start line: where its parts are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Start {
-    Request { method: Range<usize>, uri: Range<usize> },
-    Response { status: u16, reason: Range<usize> },
+    Request { method: Span, uri: Span },
+    Response { status: u16, reason: Span },
 }
 
 /// What is known of a head so far.
 #[derive(Debug, Default)]
 pub(super) struct Head {
     pub(super) start: Option<Start>,
-    pub(super) fields: Vec<Field>,
+    pub(super) fields: Fields,
     /// Where the unfinished line begins.
     line: usize,
     /// How far nothing was found that ends or spoils it.
@@ -40,9 +67,6 @@ pub(super) struct Head {
 }
 
 impl Head {
-    /// What an ordinary 401 holds, so that its fields are one allocation.
-    const USUAL_FIELDS: usize = 16;
-
     /// Reads on in a message whose first bytes are `bytes`, where the last call stopped.
     ///
     /// Gives where the body begins once the empty line is there; then the head is complete.
@@ -56,20 +80,19 @@ impl Head {
     fn lines(&mut self, bytes: &[u8]) -> Result<Option<usize>, FramingErrorKind> {
         while let Some(end) = self.line_end(bytes)? {
             let next = end.saturating_add(2);
-            let line = self.line..end;
-            let text = bytes.get(line.clone()).unwrap_or_default();
+            let at = self.line;
+            let text = bytes.get(at..end).unwrap_or_default();
             if self.non_ascii && std::str::from_utf8(text).is_err() {
                 return Err(FramingErrorKind::NotUtf8);
             }
             match text.first() {
                 _ if self.start.is_none() => {
-                    self.start = Some(start_line(line, text)?);
-                    self.fields.reserve(Self::USUAL_FIELDS);
+                    self.start = Some(start_line(at, text)?);
                     self.headers = next;
                 }
                 None => return Ok(Some(next)),
-                Some(b' ' | b'\t') => self.fold(line, text, bytes)?,
-                Some(_) => self.field(line, text)?,
+                Some(b' ' | b'\t') => self.fold(at, text)?,
+                Some(_) => self.field(at, text)?,
             }
             if next.saturating_sub(self.headers) > Limits::HEADER_BYTES {
                 return Err(FramingErrorKind::HeadersTooLong);
@@ -88,27 +111,27 @@ impl Head {
     fn line_end(&mut self, bytes: &[u8]) -> Result<Option<usize>, FramingErrorKind> {
         let longest = self.line.saturating_add(Limits::LINE);
         let window = bytes.get(..=longest).unwrap_or(bytes);
+        let mut rest = window.get(self.scanned..).unwrap_or_default();
         loop {
-            let rest = window.get(self.scanned..).unwrap_or_default();
             let (plain, non_ascii) = plain_prefix(rest);
-            self.scanned = self.scanned.saturating_add(plain);
+            self.scanned = self.scanned.wrapping_add(plain);
             self.non_ascii |= non_ascii;
-            match window.get(self.scanned).copied() {
-                None if window.len() > longest => return Err(FramingErrorKind::LineTooLong),
-                None => return Ok(None),
-                Some(b'\t') => {}
-                Some(b'\r') => {
-                    return match bytes.get(self.scanned.saturating_add(1)) {
+            rest = match rest.get(plain..).unwrap_or_default() {
+                [] if window.len() > longest => return Err(FramingErrorKind::LineTooLong),
+                [] => return Ok(None),
+                [b'\t', rest @ ..] => rest,
+                [b'\r', ..] => {
+                    return match bytes.get(self.scanned.wrapping_add(1)) {
                         None => Ok(None),
                         Some(b'\n') => Ok(Some(self.scanned)),
                         Some(_) => Err(FramingErrorKind::BareLineEnd),
                     };
                 }
-                Some(b'\n') => return Err(FramingErrorKind::BareLineEnd),
-                Some(_) if self.is_escaped(window) => {}
-                Some(control) => return Err(FramingErrorKind::Control(control)),
-            }
-            self.scanned = self.scanned.saturating_add(1);
+                [b'\n', ..] => return Err(FramingErrorKind::BareLineEnd),
+                [_, rest @ ..] if self.is_escaped(window) => rest,
+                [control, ..] => return Err(FramingErrorKind::Control(*control)),
+            };
+            self.scanned = self.scanned.wrapping_add(1);
         }
     }
 
@@ -121,41 +144,35 @@ impl Head {
     }
 
     /// `token HCOLON value`: only SP and HTAB may stand in front of the colon.
-    fn field(&mut self, line: Range<usize>, text: &[u8]) -> Result<(), FramingErrorKind> {
-        let name = text.iter().position(|&b| !is_token_byte(b)).unwrap_or(0);
-        let rest = text.get(name..).unwrap_or_default();
-        let spaces = rest.iter().position(|&b| !is_space(b)).unwrap_or(0);
-        let colon = name.saturating_add(spaces);
-        if name == 0 || text.get(colon) != Some(&b':') {
+    fn field(&mut self, at: usize, text: &[u8]) -> Result<(), FramingErrorKind> {
+        let name = text.iter().take_while(|&&b| is_token_byte(b)).count();
+        let mut rest = text.get(name..).unwrap_or_default();
+        while let [b' ' | b'\t', behind @ ..] = rest {
+            rest = behind;
+        }
+        let [b':', value @ ..] = rest else {
+            return Err(FramingErrorKind::HeaderName);
+        };
+        if name == 0 {
             return Err(FramingErrorKind::HeaderName);
         }
         if self.fields.len() >= Limits::HEADERS {
             return Err(FramingErrorKind::TooManyHeaders);
         }
-        let name = line.start..line.start.saturating_add(name);
-        let behind = colon.saturating_add(1);
-        let value = trimmed(
-            line.start.saturating_add(behind)..line.end,
-            text.get(behind..).unwrap_or_default(),
-        );
-        self.fields.push(Field { name, value });
+        let end = at.wrapping_add(text.len());
+        let name = Span::new(at, at.wrapping_add(name));
+        self.fields.push(Field { name, value: trimmed(value, end) });
         Ok(())
     }
 
     /// A line that begins with white space continues the value in front of it.
-    fn fold(
-        &mut self,
-        line: Range<usize>,
-        text: &[u8],
-        bytes: &[u8],
-    ) -> Result<(), FramingErrorKind> {
+    fn fold(&mut self, at: usize, text: &[u8]) -> Result<(), FramingErrorKind> {
         let field = self.fields.last_mut().ok_or(FramingErrorKind::HeaderName)?;
-        let more = trimmed(line, text);
-        if more.is_empty() {
+        let more = trimmed(text, at.wrapping_add(text.len()));
+        if more.len() == 0 {
             return Ok(());
         }
-        let nothing_yet = bytes.get(field.value.clone()).is_none_or(<[u8]>::is_empty);
-        if nothing_yet {
+        if field.value.len() == 0 {
             field.value.start = more.start;
         }
         field.value.end = more.end;
@@ -164,39 +181,36 @@ impl Head {
 }
 
 /// How many bytes come before the first control character (below 0x20, or 0x7f), and whether one
-/// of those looked at is outside ASCII. Eight bytes at a time.
+/// of those looked at is outside ASCII. Eight bytes at a time: a word of printable ones passes with
+/// one test.
 fn plain_prefix(bytes: &[u8]) -> (usize, bool) {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = ONES << 7;
     const SPACES: u64 = ONES * 0x20;
     const DELETES: u64 = ONES * 0x7f;
 
-    let mut seen = 0;
+    let mut non_ascii = false;
     let (words, tail) = bytes.as_chunks::<8>();
     for (index, word) in words.iter().enumerate() {
         let word = u64::from_le_bytes(*word);
         // A byte's high bit is set where it is below the subtrahend; a borrow can only spoil the
         // bytes above the first hit.
-        let below = word.wrapping_sub(SPACES) & !word;
+        let below = word.wrapping_sub(SPACES);
+        if (below | word.wrapping_add(ONES) | word) & HIGH == 0 {
+            continue;
+        }
         let delete = word ^ DELETES;
         let delete = delete.wrapping_sub(ONES) & !delete;
-        let hits = (below | delete) & HIGH;
-        seen |= word;
+        let hits = (below & !word | delete) & HIGH;
+        non_ascii |= word & HIGH != 0;
         if hits != 0 {
             let first = usize::try_from(hits.trailing_zeros() / 8).unwrap_or_default();
-            let before = index.saturating_mul(8);
-            return (before.saturating_add(first), seen & HIGH != 0);
+            return (index.wrapping_mul(8).wrapping_add(first), non_ascii);
         }
     }
-    let before = bytes.len().saturating_sub(tail.len());
     let plain = tail.iter().position(u8::is_ascii_control);
-    let plain = plain.unwrap_or(tail.len());
-    let non_ascii = seen & HIGH != 0 || !tail.is_ascii();
-    (before.saturating_add(plain), non_ascii)
-}
-
-fn is_space(byte: u8) -> bool {
-    byte == b' ' || byte == b'\t'
+    let left = tail.len().wrapping_sub(plain.unwrap_or(tail.len()));
+    (bytes.len().wrapping_sub(left), non_ascii || !tail.is_ascii())
 }
 
 /// Whether a byte may stand in a `token` (RFC 3261 section 25.1).
@@ -221,22 +235,27 @@ pub(super) fn is_token_byte(byte: u8) -> bool {
     TOKENS.get(usize::from(byte)).copied().unwrap_or_default()
 }
 
-/// The part of `range`, whose bytes are `text`, without the white space around it.
-fn trimmed(range: Range<usize>, text: &[u8]) -> Range<usize> {
-    let before = text.iter().take_while(|&&b| is_space(b)).count();
-    let rest = text.get(before..).unwrap_or_default();
-    let after = rest.iter().rev().take_while(|&&b| is_space(b)).count();
-    range.start.saturating_add(before)..range.end.saturating_sub(after)
+/// Where `text`, which ends at `end`, stands without the white space around it.
+fn trimmed(mut text: &[u8], mut end: usize) -> Span {
+    while let [rest @ .., b' ' | b'\t'] = text {
+        text = rest;
+        end = end.wrapping_sub(1);
+    }
+    while let [b' ' | b'\t', rest @ ..] = text {
+        text = rest;
+    }
+    Span::new(end.wrapping_sub(text.len()), end)
 }
 
 /// `Status-Line` or `Request-Line`: single spaces, nothing behind (RFC 3261 section 7).
-fn start_line(line: Range<usize>, text: &[u8]) -> Result<Start, FramingErrorKind> {
+fn start_line(at: usize, text: &[u8]) -> Result<Start, FramingErrorKind> {
     use FramingErrorKind as Kind;
     let (first, rest) = cut(text).ok_or(Kind::StartLine)?;
     if first.get(..4).is_some_and(|p| p.eq_ignore_ascii_case(b"SIP/")) {
         check_version(first)?;
         let (status, reason) = cut(rest).ok_or(Kind::StartLine)?;
-        let reason = line.end.saturating_sub(reason.len())..line.end;
+        let end = at.wrapping_add(text.len());
+        let reason = Span::new(end.wrapping_sub(reason.len()), end);
         return Ok(Start::Response { status: status_code(status).ok_or(Kind::Status)?, reason });
     }
     let (uri, version) = cut(rest).ok_or(Kind::StartLine)?;
@@ -249,10 +268,10 @@ fn start_line(line: Range<usize>, text: &[u8]) -> Result<Start, FramingErrorKind
         return Err(Kind::StartLine);
     }
     check_version(version)?;
-    let method = line.start..line.start.saturating_add(first.len());
-    let begin = method.end.saturating_add(1);
-    let uri = begin..begin.saturating_add(uri.len());
-    Ok(Start::Request { method, uri })
+    let behind = at.wrapping_add(first.len());
+    let begin = behind.wrapping_add(1);
+    let uri = Span::new(begin, begin.wrapping_add(uri.len()));
+    Ok(Start::Request { method: Span::new(at, behind), uri })
 }
 
 /// What stands before and behind the first space.
@@ -273,8 +292,10 @@ fn status_code(text: &[u8]) -> Option<u16> {
 /// A number of one to nine digits: longer ones have been cut to 32 bits elsewhere.
 fn digits(text: &[u8]) -> Option<usize> {
     let plain = (1..=9).contains(&text.len()) && text.iter().all(u8::is_ascii_digit);
-    let number = std::str::from_utf8(text).ok()?.parse().ok();
-    number.filter(|_| plain)
+    let add = |number: usize, digit: &u8| {
+        number.wrapping_mul(10).wrapping_add(usize::from(digit.wrapping_sub(b'0')))
+    };
+    plain.then(|| text.iter().fold(0, add))
 }
 
 /// How long the body is: what every Content-Length says (RFC 3261 section 20.14).
@@ -282,12 +303,14 @@ pub(super) fn content_length(fields: &[Field], bytes: &[u8]) -> Result<usize, Fr
     use FramingErrorKind as Kind;
     let mut length = None;
     for field in fields {
-        let name = bytes.get(field.name.clone()).unwrap_or_default();
-        if !matches!(name, b"l" | b"L") && !name.eq_ignore_ascii_case(b"Content-Length") {
+        let is_called = |name: &[u8]| {
+            let found = field.name.of(bytes);
+            found == name || found.eq_ignore_ascii_case(name)
+        };
+        if !is_called(b"l") && !is_called(b"Content-Length") {
             continue;
         }
-        let value = bytes.get(field.value.clone()).unwrap_or_default();
-        let value = digits(value).ok_or(Kind::ContentLength)?;
+        let value = digits(field.value.of(bytes)).ok_or(Kind::ContentLength)?;
         if length.replace(value).is_some_and(|before| before != value) {
             return Err(Kind::ContentLengths);
         }

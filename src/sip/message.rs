@@ -2,12 +2,11 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::ops::Range;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::head::{Field, Head, Start, content_length};
+use super::head::{Field, Fields, Head, Span, Start, content_length};
 use super::limits::{FramingError, FramingErrorKind};
 use super::parameters::{is_token, seconds, split, trim, value_of};
 use crate::text::WireText;
@@ -82,20 +81,20 @@ impl Message {
 /// A message that asks (RFC 3261 section 7.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
-    method: Range<usize>,
-    uri: Range<usize>,
+    method: Span,
+    uri: Span,
     headers: Headers,
 }
 
 impl Request {
     /// The method, whose case counts: `REGISTER`.
     pub fn method(&self) -> &str {
-        self.headers.slice(&self.method)
+        self.headers.slice(self.method)
     }
 
     /// The Request-URI as it came: it has a scheme and no white space, the rest is not checked.
     pub fn uri(&self) -> &str {
-        self.headers.slice(&self.uri)
+        self.headers.slice(self.uri)
     }
 
     /// The header fields and the body.
@@ -108,7 +107,7 @@ impl Request {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
     status: u16,
-    reason: Range<usize>,
+    reason: Span,
     headers: Headers,
 }
 
@@ -120,7 +119,7 @@ impl Response {
 
     /// What the server says the status means; it may be empty.
     pub fn reason(&self) -> WireText {
-        self.headers.slice(&self.reason).into()
+        self.headers.slice(self.reason).into()
     }
 
     /// The header fields and the body.
@@ -136,7 +135,7 @@ impl Response {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Headers {
     bytes: Bytes,
-    fields: Vec<Field>,
+    fields: Fields,
     body: usize,
 }
 
@@ -148,17 +147,25 @@ impl Headers {
 
     /// The values of all fields of this name.
     pub fn all<'a>(&'a self, name: &str) -> impl Iterator<Item = Cow<'a, str>> {
-        let name = full_name(name);
-        self.iter()
-            .filter(move |header| full_name(header.name).eq_ignore_ascii_case(name))
-            .map(|header| header.text())
+        let name = full_name(name.as_bytes());
+        self.fields
+            .iter()
+            .filter(move |field| full_name(field.name.of(&self.bytes)).eq_ignore_ascii_case(name))
+            .map(|field| self.header(field).text())
+    }
+
+    /// The same in the memory of the message; a fold needs some of its own.
+    pub(super) fn shared(&self, name: &str) -> impl Iterator<Item = Bytes> {
+        self.all(name).map(|value| match value {
+            Cow::Borrowed(value) => self.bytes.slice_ref(value.as_bytes()),
+            Cow::Owned(value) => value.into(),
+        })
     }
 
     /// The value of the field of this name when there is exactly one.
     ///
     /// Of two Call-IDs neither is the message's (RFC 4475 section 3.3.8).
     pub fn only(&self, name: &str) -> Option<Cow<'_, str>> {
-        let name = full_name(name);
         let mut values = self.all(name);
         let first = values.next()?;
         values.next().is_none().then_some(first)
@@ -166,9 +173,11 @@ impl Headers {
 
     /// All fields.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Header<'_>> {
-        self.fields
-            .iter()
-            .map(|field| Header { name: self.slice(&field.name), value: self.slice(&field.value) })
+        self.fields.iter().map(|field| self.header(field))
+    }
+
+    fn header(&self, field: &Field) -> Header<'_> {
+        Header { name: self.slice(field.name), value: self.slice(field.value) }
     }
 
     /// The body: as many bytes as Content-Length says.
@@ -183,8 +192,14 @@ impl Headers {
 
     /// Which request it is or answers (RFC 3261 section 20.16); `None` unless there is one, and it
     /// is a number below 2^31 and a method.
-    pub fn cseq(&self) -> Option<CSeq> {
-        CSeq::parse(&self.only("CSeq")?)
+    pub fn cseq(&self) -> Option<CSeq<'_>> {
+        match self.only("CSeq")? {
+            Cow::Borrowed(value) => CSeq::parse(value),
+            Cow::Owned(value) => {
+                let CSeq { number, method } = CSeq::parse(&value)?;
+                Some(CSeq { number, method: Cow::Owned(method.into_owned()) })
+            }
+        }
     }
 
     /// How many seconds a binding lasts (RFC 3261 section 20.19).
@@ -211,10 +226,9 @@ impl Headers {
         Some(Duration::from_secs(number.into()))
     }
 
-    /// What stands at `range`. The head's lines have been checked to be UTF-8.
-    fn slice(&self, range: &Range<usize>) -> &str {
-        let bytes = self.bytes.get(range.clone()).unwrap_or_default();
-        std::str::from_utf8(bytes).unwrap_or_default()
+    /// What stands there. The head's lines have been checked to be UTF-8.
+    fn slice(&self, span: Span) -> &str {
+        std::str::from_utf8(span.of(&self.bytes)).unwrap_or_default()
     }
 }
 
@@ -275,53 +289,53 @@ impl fmt::Debug for Header<'_> {
 /// assert_eq!(CSeq::parse("2147483648 INVITE"), None);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CSeq {
+pub struct CSeq<'a> {
     /// Below 2^31 (RFC 3261 section 8.1.1.5).
     pub number: u32,
     /// The method, whose case counts.
-    pub method: Box<str>,
+    pub method: Cow<'a, str>,
 }
 
-impl CSeq {
+impl<'a> CSeq<'a> {
     /// The largest number.
     pub const LIMIT: u32 = (1 << 31) - 1;
 
     /// Reads a header value; `None` when it is not a number and a method.
-    pub fn parse(value: &str) -> Option<Self> {
+    pub fn parse(value: &'a str) -> Option<Self> {
         let (number, method) = trim(value).split_once([' ', '\t'])?;
         let digits = number.bytes().all(|b| b.is_ascii_digit());
         let number = number.parse().ok().filter(|&n| digits && n <= Self::LIMIT)?;
         let method = trim(method);
-        is_token(method).then(|| Self { number, method: method.into() })
+        is_token(method).then_some(Self { number, method: Cow::Borrowed(method) })
     }
 }
 
 /// The name that a compact form stands for: the IANA registry of SIP header fields.
-fn full_name(name: &str) -> &str {
-    let &[letter] = name.as_bytes() else {
+fn full_name(name: &[u8]) -> &[u8] {
+    let &[letter] = name else {
         return name;
     };
     match letter.to_ascii_lowercase() {
-        b'a' => "Accept-Contact",
-        b'b' => "Referred-By",
-        b'c' => "Content-Type",
-        b'd' => "Request-Disposition",
-        b'e' => "Content-Encoding",
-        b'f' => "From",
-        b'i' => "Call-ID",
-        b'j' => "Reject-Contact",
-        b'k' => "Supported",
-        b'l' => "Content-Length",
-        b'm' => "Contact",
-        b'n' => "Identity-Info",
-        b'o' => "Event",
-        b'r' => "Refer-To",
-        b's' => "Subject",
-        b't' => "To",
-        b'u' => "Allow-Events",
-        b'v' => "Via",
-        b'x' => "Session-Expires",
-        b'y' => "Identity",
+        b'a' => b"Accept-Contact",
+        b'b' => b"Referred-By",
+        b'c' => b"Content-Type",
+        b'd' => b"Request-Disposition",
+        b'e' => b"Content-Encoding",
+        b'f' => b"From",
+        b'i' => b"Call-ID",
+        b'j' => b"Reject-Contact",
+        b'k' => b"Supported",
+        b'l' => b"Content-Length",
+        b'm' => b"Contact",
+        b'n' => b"Identity-Info",
+        b'o' => b"Event",
+        b'r' => b"Refer-To",
+        b's' => b"Subject",
+        b't' => b"To",
+        b'u' => b"Allow-Events",
+        b'v' => b"Via",
+        b'x' => b"Session-Expires",
+        b'y' => b"Identity",
         _ => name,
     }
 }

@@ -38,31 +38,27 @@ impl<'a> Iterator for Split<'a> {
 
 /// Where `wanted` first stands outside quoted strings and, if asked, outside angle brackets.
 pub(crate) fn find_outside(text: &str, wanted: u8, brackets: bool) -> Option<usize> {
-    let (mut quoted, mut escaped, mut enclosed) = (false, false, false);
-    text.bytes().position(|byte| {
-        if quoted {
-            match byte {
-                _ if escaped => escaped = false,
-                b'\\' => escaped = true,
-                b'"' => quoted = false,
-                _ => {}
-            }
-            return false;
-        }
-        if enclosed {
-            enclosed = byte != b'>';
-            return false;
-        }
-        let found = byte == wanted;
-        quoted = byte == b'"';
-        enclosed = brackets && byte == b'<';
-        found
-    })
+    let bytes = text.as_bytes();
+    let mut at = 0usize;
+    loop {
+        let rest = bytes.get(at..)?;
+        let stop = |&b: &u8| b == wanted || b == b'"' || brackets && b == b'<';
+        let stop = rest.iter().position(stop)?;
+        at = at.saturating_add(stop);
+        let inside = rest.get(stop.saturating_add(1)..)?;
+        let length = match rest.get(stop)? {
+            b'"' => quoted_length(inside)?,
+            b'<' if brackets => inside.iter().position(|&b| b == b'>')?,
+            _ => return Some(at),
+        };
+        at = at.saturating_add(length).saturating_add(2);
+    }
 }
 
 /// A `name=value` or a `name` alone, the value still as it came.
 pub(crate) fn parameter(piece: &str) -> (&str, Option<&str>) {
-    match piece.split_once('=') {
+    let equals = piece.bytes().position(|byte| byte == b'=');
+    match equals.and_then(|at| Some((piece.get(..at)?, piece.get(at.checked_add(1)?..)?))) {
         Some((name, value)) => (trim(name), Some(trim(value))),
         None => (trim(piece), None),
     }
@@ -84,13 +80,12 @@ pub(crate) fn unquote(text: &str) -> Option<Cow<'_, str>> {
     let Some(rest) = text.strip_prefix('"') else {
         return Some(Cow::Borrowed(text));
     };
-    let end = quoted_length(rest)?;
-    let inside = rest.get(..end)?;
-    if end.checked_add(1) != Some(rest.len()) {
-        return None;
-    }
-    if !inside.contains('\\') {
+    let inside = rest.strip_suffix('"')?;
+    if inside.bytes().all(|byte| byte != b'"' && byte != b'\\') {
         return Some(Cow::Borrowed(inside));
+    }
+    if quoted_length(rest.as_bytes()) != Some(inside.len()) {
+        return None;
     }
     let mut escaped = false;
     let kept = inside.chars().filter(|&c| {
@@ -101,13 +96,17 @@ pub(crate) fn unquote(text: &str) -> Option<Cow<'_, str>> {
 }
 
 /// How far the closing quote is, in a text behind the opening one.
-fn quoted_length(rest: &str) -> Option<usize> {
-    let mut escaped = false;
-    rest.bytes().position(|byte| {
-        let closing = byte == b'"' && !escaped;
-        escaped = byte == b'\\' && !escaped;
-        closing
-    })
+fn quoted_length(text: &[u8]) -> Option<usize> {
+    let mut at = 0usize;
+    loop {
+        let rest = text.get(at..)?;
+        let stop = rest.iter().position(|&b| b == b'"' || b == b'\\')?;
+        at = at.saturating_add(stop);
+        if rest.get(stop) == Some(&b'"') {
+            return Some(at);
+        }
+        at = at.saturating_add(2);
+    }
 }
 
 pub(crate) fn is_token(text: &str) -> bool {
@@ -126,7 +125,11 @@ pub(crate) fn seconds(text: &str) -> Option<u32> {
 
 /// `text` without linear white space around it, folds included.
 pub(crate) fn trim(text: &str) -> &str {
-    text.trim_matches([' ', '\t', '\r', '\n'])
+    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
+    let before = text.bytes().take_while(|byte| is_space(byte)).count();
+    let rest = text.get(before..).unwrap_or_default();
+    let after = rest.bytes().rev().take_while(|byte| is_space(byte)).count();
+    rest.get(..rest.len().saturating_sub(after)).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -147,6 +150,46 @@ mod tests {
         }
         let pieces: Vec<_> = split_addresses(r#""A, B" <sip:a,b@c>;q=1, <sip:d>"#).collect();
         assert_eq!(pieces, [r#""A, B" <sip:a,b@c>;q=1"#, "<sip:d>"]);
+    }
+
+    /// Byte by byte, for every text of up to six of the characters that matter.
+    #[test]
+    fn what_is_outside_is_what_a_reader_of_single_bytes_finds_outside() {
+        let plain = |text: &str, brackets: bool| {
+            let (mut quoted, mut escaped, mut enclosed) = (false, false, false);
+            text.bytes().position(|byte| match byte {
+                _ if escaped => {
+                    escaped = false;
+                    false
+                }
+                _ if quoted => {
+                    escaped = byte == b'\\';
+                    quoted = byte != b'"';
+                    false
+                }
+                _ if enclosed => {
+                    enclosed = byte != b'>';
+                    false
+                }
+                _ => {
+                    quoted = byte == b'"';
+                    enclosed = brackets && byte == b'<';
+                    byte == b','
+                }
+            })
+        };
+        let mut texts = vec![String::new()];
+        for length in 0..=6 {
+            for text in &texts {
+                for brackets in [false, true] {
+                    assert_eq!(find_outside(text, b',', brackets), plain(text, brackets), "{text}");
+                }
+            }
+            let longer =
+                |text: &String| [',', '"', '\\', '<', '>', 'a'].map(|c| format!("{text}{c}"));
+            texts = if length < 6 { texts.iter().flat_map(longer).collect() } else { texts };
+        }
+        assert_eq!(texts.len(), 46_656);
     }
 
     #[test]

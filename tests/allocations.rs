@@ -1,0 +1,101 @@
+//! What is allocated, and when: counted, so that nobody has to believe a comment.
+
+#![expect(clippy::disallowed_methods, reason = "a plan needs a moment to begin at")]
+
+use std::net::IpAddr;
+use std::time::Instant;
+
+use allocation_counter::measure;
+use bytes::Bytes;
+use sip_signin::SipAddress;
+use sip_signin::discovery::{
+    Absence, Answer, ConnectFailure, DiscoveryPlan, Search, Seed, SrvAnswer, SrvRecord, Step,
+};
+use sip_signin::sip::{Challenge, Message};
+
+fn found(targets: &[&str]) -> Answer<SrvAnswer> {
+    let record = |target: &&str| SrvRecord::new(0, 10, 5061, target);
+    let records = targets.iter().map(record).collect();
+    Answer::Found(SrvAnswer { records, additional: Vec::new() })
+}
+
+/// Two SRV answers with four servers, each of them with an address of both families; the first
+/// server refuses on both, the second takes.
+#[test]
+fn a_plan_allocates_when_it_is_made_and_no_more() {
+    let address: SipAddress = "sip:jeremy@contoso.com".parse().unwrap();
+    let search = Search::default();
+    let now = Instant::now();
+    let mut srv = [
+        Some(found(&["pool01.contoso.com", "pool02.contoso.com"])),
+        Some(found(&["edge01.contoso.com", "edge02.contoso.com"])),
+    ]
+    .into_iter();
+    let both =
+        |n: u8| [IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, n.into()]), [192, 0, 2, n].into()];
+    let hosts: Vec<_> = (1..=4).flat_map(both).map(|address| vec![address]).collect();
+    let mut hosts = hosts.into_iter();
+    let mut plan = None;
+    let made = measure(|| plan = Some(DiscoveryPlan::<u8>::new(&address, &search, Seed(7), now)));
+    let mut plan = plan.unwrap();
+    let mut connected = None;
+    let mut refused = 0;
+    let walked = measure(|| {
+        while connected.is_none() {
+            let outcome = match plan.poll_step(now) {
+                Step::LookupSrv(step) => {
+                    let answer = srv.next().flatten();
+                    step.answer(Ok(answer.unwrap_or(Answer::Absent(Absence::NoData))))
+                }
+                Step::LookupHost(step) => {
+                    let answer = hosts.next().map(Answer::Found);
+                    step.answer(Ok(answer.unwrap_or(Answer::Absent(Absence::NoData))))
+                }
+                Step::Connect(step) if refused < 2 => {
+                    refused += 1;
+                    step.failed(ConnectFailure::Refused)
+                }
+                Step::Connect(step) => step.established(1),
+                Step::Connected(adopted) => {
+                    connected = Some(adopted);
+                    continue;
+                }
+                other => panic!("{other:?}"),
+            };
+            plan.handle(outcome, now);
+        }
+    });
+    let endpoint = connected.unwrap().endpoint.to_string();
+    assert!(endpoint.starts_with("tls pool0"), "{endpoint}");
+    assert!(plan.trace().events().len() > 24, "{}", plan.trace());
+    assert!(made.count_total <= 4, "{made:?}");
+    assert_eq!(walked.count_total, 0, "{walked:?}\n{}", plan.trace());
+}
+
+#[test]
+fn the_head_of_an_ordinary_answer_is_read_without_an_allocation() {
+    for text in [
+        include_str!("../benches/messages/401.sip"),
+        include_str!("../benches/messages/401-ntlm.sip"),
+        include_str!("../benches/messages/200.sip"),
+    ] {
+        let bytes = Bytes::from_static(text.as_bytes());
+        let read = measure(|| {
+            let message = Message::parse(bytes.clone()).unwrap();
+            let headers = message.headers();
+            assert!(headers.call_id().is_some() && headers.cseq().is_some());
+        });
+        assert_eq!(read.count_total, 0, "{read:?}");
+    }
+}
+
+/// One for the list; the challenges themselves share the message.
+#[test]
+fn a_challenge_shares_the_memory_of_its_message() {
+    let bytes = Bytes::from_static(include_bytes!("../benches/messages/401.sip"));
+    let message = Message::parse(bytes).unwrap();
+    let mut challenges = Vec::new();
+    let read = measure(|| challenges = Challenge::of(message.headers(), "WWW-Authenticate"));
+    assert_eq!(challenges.iter().flatten().count(), 3);
+    assert_eq!(read.count_total, 1, "{read:?}");
+}
