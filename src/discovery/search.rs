@@ -100,11 +100,11 @@ impl Search {
         self.timeouts
     }
 
-    /// The same, but tries this server first, which let the user in before. With manual servers it
-    /// only saves the lookup of its address: their order is the administrator's.
+    /// The same, but tries this server first, which let the user in before; with `None` none is. With
+    /// manual servers it only saves the lookup of its address: their order is the administrator's.
     #[must_use]
-    pub fn remembering(&self, last: LastServer) -> Self {
-        Self { last: Some(last), ..self.clone() }
+    pub fn remembering(&self, last: impl Into<Option<LastServer>>) -> Self {
+        Self { last: last.into(), ..self.clone() }
     }
 
     /// The server that is tried first, if there is one.
