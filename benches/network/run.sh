@@ -3,12 +3,12 @@
 #
 #   RUNS=20 PEER_RUNS=3 LOSS_RUNS=200 RTT=50 ./run.sh
 #
-# The plots are written to docs/. What was measured is kept in run/results.jsonl; figures.py alone reads it again.
+# The plots are written to docs/. What was measured is kept in target/run/results.jsonl; figures.py alone reads it again.
 set -euo pipefail
 cd "$(dirname "$0")"
 trap ./down.sh EXIT
 ./setup.sh
-rm -f run/results.jsonl
+rm -f target/run/results.jsonl
 rtt=${RTT:-50}
 wrong=0
 for scenario in S1 S2 S3 S4 S5 S6 S7 S8 S9; do

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs and builds what the lab needs (root, Debian). Everything that comes about is in run/ and target/.
+# Installs and builds what the lab needs (root, Debian). Everything that comes about is in target/.
 set -euo pipefail
 cd "$(dirname "$0")"
 PATH=$PATH:/usr/sbin
@@ -12,7 +12,7 @@ if ! command -v named tcpdump ip openssl baresip gcc >/dev/null || ! pkg-config 
         iproute2 openssl baresip-core libsofia-sip-ua-dev pidgin-sipe libpurple-dev pkg-config gcc libc6-dev >/dev/null
 fi
 
-mkdir -p run target
+mkdir -p target/run
 cargo build --quiet --release --manifest-path link/Cargo.toml --target-dir target
 cargo build --quiet --release --manifest-path ../../Cargo.toml --target-dir target --example network_client
 # shellcheck disable=SC2046 # several words are what pkg-config prints
@@ -20,7 +20,7 @@ gcc -O1 -w -D_GNU_SOURCE -o target/sipe ../../tests/judges/sipe/sipenull.c $(pkg
 # shellcheck disable=SC2046
 gcc -O1 -w -o target/sofia peers/sofia.c $(pkg-config --cflags --libs sofia-sip-ua)
 
-cd run
+cd target/run
 [[ -s server.pem ]] && exit
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout ca.key -out ca.pem -days 3650 \
     -subj '/CN=latency lab' -addext basicConstraints=critical,CA:TRUE -addext keyUsage=keyCertSign 2>/dev/null
