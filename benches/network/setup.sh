@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 PATH=$PATH:/usr/sbin
 
-if ! command -v named tcpdump ip openssl baresip gcc >/dev/null || ! pkg-config --exists sofia-sip-ua purple ||
+if ! type named tcpdump ip openssl baresip gcc &>/dev/null || ! pkg-config --exists sofia-sip-ua purple ||
     [[ ! -f /usr/lib/purple-2/libsipe.so ]]; then
     apt-get update -qq || true
     # Without servers of the system's own.
