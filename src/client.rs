@@ -14,7 +14,7 @@ use crate::address::SipAddress;
 use crate::clock::now;
 use crate::compression::{Compression, HeaderLayout, Level, Negotiation, SixBytes};
 use crate::credentials::CredentialSource;
-use crate::discovery::{Connected, DiscoveryPlan, Endpoint, Protocol, Search, Seed};
+use crate::discovery::{Connected, DiscoveryPlan, Endpoint, LastServer, Protocol, Search, Seed};
 use crate::failure::{SignInFailure, SignInFailureKind};
 use crate::random::{Random, RandomError, hex};
 use crate::resolver::Resolver;
@@ -192,6 +192,30 @@ impl Client {
         let _turn = self.settings.turns.acquire().await;
         // Boxed: a task that signs in and then receives for days holds the larger of the two.
         Box::pin(self.journey(address, source)).await
+    }
+
+    /// The same client, which tries first the server that let the user in before; without one it
+    /// searches as ever. Doors, TLS sessions and what DNS answered stay shared.
+    ///
+    /// ```no_run
+    /// # #[cfg(feature = "net")]
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use sip_signin::{Client, NoCredentials};
+    /// let (client, address) = (Client::system()?, "sip:jeremy@contoso.com".parse()?);
+    /// // A text that does not read back is as good as none.
+    /// let last = std::fs::read_to_string("last").ok().and_then(|text| text.parse().ok());
+    /// let signed_in = client.remembering(last).sign_in(&address, &NoCredentials).await?;
+    /// match signed_in.last_server() {
+    ///     Some(last) => std::fs::write("last", last.to_string())?,
+    ///     None => std::fs::remove_file("last")?,
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn remembering(&self, last: Option<LastServer>) -> Self {
+        let search = self.settings.search.remembering(last);
+        Self { settings: Arc::new(Settings { search, ..Settings::clone(&self.settings) }) }
     }
 
     /// The same client as one device, which the server knows when it comes back: with its own

@@ -261,6 +261,24 @@ async fn silent_dns_ends_in_a_typed_failure_within_the_lookup_deadline() {
     assert!(took >= Duration::from_secs(5) && took < Duration::from_secs(6), "{took:?}");
 }
 
+/// DNS that never answers holds nobody up who knows where to go.
+#[tokio::test(start_paused = true)]
+async fn the_last_server_is_remembered_from_one_sign_in_to_the_next() {
+    let good = || greeted().read(response("401 Unauthorized", CHALLENGE).as_bytes()).build();
+    let first = client([good()]).challenge(&address()).await.unwrap();
+    let last = first.last_server().unwrap();
+    assert_eq!(last.to_string(), "pool01.contoso.com:5061 192.0.2.1");
+
+    let script = Script(Mutex::new(vec![good()]));
+    let dark = Client::builder(Zone { silent: true }, script).random(Sevens);
+    let dark = dark.user_agent("driver/1").build().remembering(Some(last.clone()));
+    let begun = Instant::now();
+    let again = dark.challenge(&address()).await.unwrap();
+    assert_eq!(again.last_server(), Some(last));
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+    assert!(dark.remembering(None).challenge(&address()).await.is_err());
+}
+
 #[tokio::test(start_paused = true)]
 async fn without_random_bytes_nothing_is_sent() {
     let builder = Client::builder(Zone { silent: false }, Script::default());

@@ -46,3 +46,6 @@ mod adoption;
 
 #[path = "laws/trust.rs"]
 mod trust;
+
+#[path = "laws/memory.rs"]
+mod memory;

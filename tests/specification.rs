@@ -7,7 +7,7 @@ use std::path::Path;
 
 /// The clauses of each series; the numbers have no gap.
 const SERIES: [(&str, usize); 7] =
-    [("S1.", 55), ("S2.", 18), ("R", 16), ("N", 8), ("P", 4), ("L", 8), ("T", 5)];
+    [("S1.", 55), ("S2.", 18), ("R", 16), ("N", 8), ("P", 5), ("L", 8), ("T", 5)];
 
 /// What may be waited for.
 const MILESTONES: [&str; 3] = ["Compression", "Redirects", "Signing in"];

@@ -14,7 +14,9 @@ use crate::auth::Protection;
 use crate::channel::{Channel, ChannelError};
 use crate::clock::{moment, now};
 use crate::credentials::CredentialSource;
-use crate::discovery::{Cause, Connected, DiscoveryPlan, Endpoint, Search, Seed, Trace};
+use crate::discovery::{
+    Cause, Connected, DiscoveryPlan, Endpoint, LastServer, Search, Seed, Trace,
+};
 use crate::failure::{SignInFailure, SignInFailureKind};
 use crate::session::Session;
 use crate::sign_in::{
@@ -40,6 +42,14 @@ pub struct SignedIn {
     pub trace: Trace,
     /// How the targets of redirects were reached, in the order they were tried.
     pub redirects: Vec<Trace>,
+}
+
+impl SignedIn {
+    /// The home server, to be remembered until the next time, when it saves the search and the
+    /// redirects; `None` if it is not to be: it spoke clear text, or has no name.
+    pub fn last_server(&self) -> Option<LastServer> {
+        LastServer::of(&self.endpoint, self.peer.ip())
+    }
 }
 
 /// The end of one search.

@@ -6,7 +6,7 @@ use tokio::time::timeout;
 
 use super::Client;
 use crate::channel::{Channel, ChannelError};
-use crate::discovery::{Endpoint, Trace};
+use crate::discovery::{Endpoint, LastServer, Trace};
 use crate::failure::SignInFailureKind;
 use crate::sign_in::SignInError;
 use crate::sip::{Answer, Message, Register, Remedy, Response, ServerRefusal};
@@ -77,6 +77,14 @@ pub struct Challenged {
     pub channel: Channel,
     /// How it was found.
     pub trace: Trace,
+}
+
+impl Challenged {
+    /// The server that answered, to be remembered until the next time; `None` if it is not to be:
+    /// it spoke clear text, or has no name.
+    pub fn last_server(&self) -> Option<LastServer> {
+        LastServer::of(&self.endpoint, self.peer.ip())
+    }
 }
 
 /// Why nobody opened.

@@ -14,14 +14,24 @@ use super::order::Protocol;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Rank {
     pub(super) protocol: Protocol,
+    /// Whether this search found it; one that is only remembered comes first.
+    pub(super) found: bool,
     pub(super) row: usize,
     pub(super) place: usize,
 }
 
 impl Rank {
+    /// That of a server which let the user in before, until this search finds it too.
+    pub(super) const REMEMBERED: Self =
+        Self { protocol: Protocol::Tls, found: false, row: 0, place: 0 };
+
+    pub(super) fn new(protocol: Protocol, row: usize, place: usize) -> Self {
+        Self { protocol, found: true, row, place }
+    }
+
     /// Whether what this question finds is better.
     pub(super) fn is_behind(self, question: &Question) -> bool {
-        (question.protocol, question.row) < (self.protocol, self.row)
+        self.found && (question.protocol, question.row) < (self.protocol, self.row)
     }
 }
 
@@ -98,6 +108,10 @@ impl<C> Candidate<C> {
         }
     }
 
+    pub(super) fn is_no_worse_than(&self, rank: Rank) -> bool {
+        self.rank.found && self.rank <= rank
+    }
+
     /// How long its connection took to come about, if it has one.
     pub(super) fn ready_after(&self) -> Option<Duration> {
         self.dials.iter().find_map(|dial| match dial.state {
@@ -120,6 +134,11 @@ impl<C> Candidate<C> {
 
     pub(super) fn is_dialling(&self) -> bool {
         self.dials.iter().any(Dial::is_open)
+    }
+
+    /// Whether every connect that was begun has failed.
+    pub(super) fn dials_failed(&self) -> bool {
+        !self.dials.is_empty() && self.dials.iter().all(|d| matches!(d.state, Dialled::Failed))
     }
 
     /// The address to dial next: those that came with the SRV answer before those that were asked

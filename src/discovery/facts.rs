@@ -42,8 +42,8 @@ impl<C> Facts<C> {
         }
     }
 
-    /// Adds a candidate, or finds it, then under the better of its two ranks. Returns it if `rank`
-    /// is the one it now has.
+    /// Adds a candidate, or finds it, then under the better of its two ranks; what was only remembered
+    /// takes its place among what is found. Returns it if `rank` is the one it now has.
     pub(super) fn add_candidate(
         &mut self,
         host: TrustedHost,
@@ -60,8 +60,8 @@ impl<C> Facts<C> {
             c.host == at && c.endpoint.port == port && c.rank.protocol == rank.protocol
         };
         let candidate = match self.candidates.iter().position(same) {
-            Some(place) if self.candidates.get(place)?.rank <= rank => return None,
-            Some(place) => Candidate { rank, ..self.candidates.remove(place) },
+            Some(place) if self.candidates.get(place)?.is_no_worse_than(rank) => return None,
+            Some(place) => Candidate { rank, from_srv, ..self.candidates.remove(place) },
             None => Candidate {
                 number: self.candidates.len(),
                 endpoint: Endpoint { protocol: rank.protocol, host, port },
@@ -105,9 +105,9 @@ impl<C> Facts<C> {
             .filter_map(|c| Some((c, self.hosts.get(c.host)?)))
     }
 
-    /// The same without those that were adopted before.
+    /// The same without those that were adopted before, and one that was remembered and has failed.
     pub(super) fn in_the_race(&self) -> impl Iterator<Item = (&Candidate<C>, &KnownHost)> {
-        self.ranked().filter(|(candidate, _)| !candidate.spent)
+        self.ranked().filter(|(c, _)| !c.spent && (c.rank.found || !c.dials_failed()))
     }
 
     /// SRV questions that can still change which candidate comes next, and since when each is open.

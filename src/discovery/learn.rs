@@ -80,7 +80,7 @@ impl<C> DiscoveryPlan<C> {
             match self.search().names.admit(host, self.trace.address().domain()) {
                 Err(refusal) => self.conclude(Conclusion::Refused(refusal)),
                 Ok(trusted) => {
-                    let rank = Rank { protocol, row, place };
+                    let rank = Rank::new(protocol, row, place);
                     let ranked = self.facts.add_candidate(trusted, record.port, rank, true);
                     let Some(candidate) = ranked else { continue };
                     let own = answer.additional.iter().filter(|(owner, _)| owner == host);

@@ -39,6 +39,8 @@ mod manual;
 
 mod endpoint;
 
+mod last;
+
 mod search;
 
 mod trace;
@@ -62,6 +64,7 @@ mod learn;
 pub use answer::{Absence, Answer, CertificateFault, ConnectFailure, LookupFailure, SrvAnswer};
 pub use cause::{Cause, Fault};
 pub use endpoint::{Endpoint, Family};
+pub use last::{LastServer, LastServerError};
 pub use manual::{ManualServer, ManualServerError, ManualServerErrorKind, ManualServers};
 pub use order::{OrderError, Protocol, Row, SearchOrder};
 pub use pace::{Pace, Timeouts};

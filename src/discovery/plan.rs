@@ -7,6 +7,7 @@ use super::STEP_LIMIT;
 use super::candidate::Rank;
 use super::endpoint::{Endpoint, Family};
 use super::facts::Facts;
+use super::last::LastServer;
 use super::lookup::{Lookup, Question};
 use super::manual::{ManualServer, ManualServers};
 use super::order::{Protocol, Row, SearchOrder};
@@ -74,10 +75,11 @@ impl<C> DiscoveryPlan<C> {
             Place::Automatic(order) => plan.put_questions(order),
             Place::Manual(servers) => plan.add_manual(servers),
             Place::Redirect(Endpoint { protocol, host, port }) => {
-                let rank = Rank { protocol: *protocol, row: 0, place: 0 };
+                let rank = Rank::new(*protocol, 0, 0);
                 plan.facts.add_candidate(host.clone(), *port, rank, false);
             }
         }
+        search.last.iter().for_each(|last| plan.remember(last));
         plan
     }
 
@@ -94,14 +96,10 @@ impl<C> DiscoveryPlan<C> {
         }
         self.give_up_overdue(now);
         let over = self.bound_reached(now);
-        if over.is_none()
-            && let Some(step) = self.next_question(now)
-        {
-            return step;
-        }
         let race = Race::new(&self.facts, &self.search().pace, now);
         let step = match race.next_move(over.is_some()) {
-            Move::Ask(host, family) => self.ask_host(host, family, now),
+            Move::AskSrv(question) => self.ask_srv(question, now),
+            Move::AskHost(host, family) => self.ask_host(host, family, now),
             Move::Dial(candidate, address) => self.dial(candidate, address, now),
             Move::Adopt(candidate) => self.adopt(candidate, now),
             Move::Wait(wake) => {
@@ -222,11 +220,38 @@ impl<C> DiscoveryPlan<C> {
     fn add_manual(&mut self, servers: &ManualServers) {
         for (row, server) in [&servers.internal, &servers.external].into_iter().enumerate() {
             let Some(ManualServer { host, port }) = server else { continue };
-            let rank = Rank { protocol: servers.protocol, row, place: 0 };
+            let rank = Rank::new(servers.protocol, row, 0);
             let host = TrustedHost::set_by_administrator(host.clone());
             let port = port.unwrap_or(servers.protocol.default_port());
             self.facts.add_candidate(host, port, rank, false);
         }
+    }
+
+    /// A server that is remembered is put to the name rule as one that DNS names. Of one that is to be
+    /// tried anyway, in a place of its own, only the address is new.
+    fn remember(&mut self, LastServer { host, port, address }: &LastServer) {
+        let domain = self.trace.address().domain();
+        let built = |row: &Row| {
+            let Row::Host { label, .. } = row else { return None };
+            TrustedHost::built(label, domain).ok().filter(|built| built.name() == Some(host))
+        };
+        let same = |endpoint: &Endpoint| {
+            (endpoint.protocol, endpoint.host.name(), endpoint.port)
+                == (Protocol::Tls, Some(host), *port)
+        };
+        let known = self.facts.candidates.iter().position(|c| same(&c.endpoint));
+        let candidate = match (known, &self.search().place) {
+            (Some(known), _) => self.facts.candidates.get_mut(known),
+            (None, Place::Automatic(order)) => {
+                let built = order.rows().iter().find_map(built);
+                match built.map_or_else(|| self.search().names.admit(host, domain), Ok) {
+                    Ok(host) => self.facts.add_candidate(host, *port, Rank::REMEMBERED, false),
+                    Err(refusal) => return self.conclude(Conclusion::Forgotten(refusal)),
+                }
+            }
+            (None, _) => None,
+        };
+        candidate.into_iter().for_each(|candidate| candidate.came_along.push(*address));
     }
 
     /// The host rows join only if every SRV question is known to be absent: a record that is
@@ -272,7 +297,7 @@ impl<C> DiscoveryPlan<C> {
             if *protocol == Protocol::Tcp && !clear_text {
                 continue;
             }
-            let rank = Rank { protocol: *protocol, row, place: 0 };
+            let rank = Rank::new(*protocol, row, 0);
             match TrustedHost::built(label, &domain) {
                 Ok(host) => {
                     self.facts.add_candidate(host, *port, rank, false);
@@ -285,9 +310,7 @@ impl<C> DiscoveryPlan<C> {
 
 /// What to do next.
 impl<C> DiscoveryPlan<C> {
-    fn next_question(&mut self, now: Instant) -> Option<Step<C>> {
-        let unasked = |q: &Question| matches!(q.lookup, Lookup::Unasked);
-        let at = self.facts.questions.iter().position(unasked)?;
+    fn ask_srv(&mut self, at: usize, now: Instant) -> Option<Step<C>> {
         let until = self.due(now, self.search().timeouts.lookup);
         let question = self.facts.questions.get_mut(at)?;
         question.lookup = Lookup::Open { since: now, until };

@@ -26,9 +26,10 @@ pub(super) struct Race<'a, C> {
     wake: Option<Instant>,
 }
 
-/// What a race comes to. Candidates go by their numbers, hosts by their places.
+/// What a race comes to. Candidates go by their numbers, questions and hosts by their places.
 pub(super) enum Move {
-    Ask(usize, Family),
+    AskSrv(usize),
+    AskHost(usize, Family),
     Dial(usize, IpAddr),
     Adopt(usize),
     /// Nothing, until then; without a time nothing will ever come of it.
@@ -55,8 +56,13 @@ impl<'a, C> Race<'a, C> {
     /// What to do now; when `over`, nothing new is begun and nothing waited for.
     pub(super) fn next_move(mut self, over: bool) -> Move {
         if !over {
-            if let Some((host, family)) = self.host_to_ask() {
-                return Move::Ask(host, family);
+            if !self.remembered_is_alone() {
+                if let Some(question) = self.srv_to_ask() {
+                    return Move::AskSrv(question);
+                }
+                if let Some((host, family)) = self.host_to_ask() {
+                    return Move::AskHost(host, family);
+                }
             }
             if let Some((candidate, address)) = self.next_dial() {
                 return Move::Dial(candidate, address);
@@ -67,6 +73,27 @@ impl<'a, C> Race<'a, C> {
         }
         self.wake_when_overdue();
         Move::Wait(self.wake)
+    }
+
+    /// Whether a remembered server has its head start, in which nothing is asked.
+    fn remembered_is_alone(&mut self) -> bool {
+        let first = self.facts.in_the_race().next();
+        let Some((candidate, host)) = first.filter(|(c, _)| !c.rank.found) else { return false };
+        let (Standing::Open { since }, Some(head_start)) =
+            (candidate.standing(host), self.pace.head_start)
+        else {
+            return true;
+        };
+        let end = later(since, head_start);
+        if end > self.now {
+            self.wake_at(end);
+        }
+        end > self.now
+    }
+
+    /// The SRV questions are put all at once, in the order of the rows.
+    fn srv_to_ask(&self) -> Option<usize> {
+        self.facts.questions.iter().position(|q| matches!(q.lookup, Lookup::Unasked))
     }
 
     /// The next host that a candidate needs asked for, and its family: not while an address that
@@ -121,6 +148,8 @@ impl<'a, C> Race<'a, C> {
                 self.wake_at(start);
             }
             match standing {
+                // What it was ahead with has failed; a lookup alone holds nobody up.
+                Standing::Open { .. } if head_start.is_some() && candidate.dials_failed() => {}
                 Standing::Open { since } => gate.behind(since, head_start),
                 _ => gate = Gate(None),
             }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::endpoint::Endpoint;
+use super::last::LastServer;
 use super::manual::{ManualServer, ManualServers};
 use super::order::{Protocol, SearchOrder};
 use super::pace::{Pace, Timeouts};
@@ -44,6 +45,7 @@ pub struct Search {
     pub(super) hosts_after_failed_lookups: bool,
     pub(super) pace: Pace,
     pub(super) timeouts: Timeouts,
+    pub(super) last: Option<LastServer>,
 }
 
 /// Where a search looks.
@@ -98,11 +100,23 @@ impl Search {
         self.timeouts
     }
 
+    /// The same, but tries this server first, which let the user in before; with `None` none is. With
+    /// manual servers it only saves the lookup of its address: their order is the administrator's.
+    #[must_use]
+    pub fn remembering(&self, last: impl Into<Option<LastServer>>) -> Self {
+        Self { last: last.into(), ..self.clone() }
+    }
+
+    /// The server that is tried first, if there is one.
+    pub fn last(&self) -> Option<&LastServer> {
+        self.last.as_ref()
+    }
+
     /// The same, but for this server alone, which a redirect named and
     /// [`Redirects`](crate::sign_in::Redirects) permitted.
     #[must_use]
     pub fn redirected_to(&self, endpoint: Endpoint) -> Self {
-        Self { place: Place::Redirect(endpoint), ..self.clone() }
+        Self { place: Place::Redirect(endpoint), last: None, ..self.clone() }
     }
 }
 
@@ -124,6 +138,7 @@ impl Default for Search {
             hosts_after_failed_lookups: false,
             pace: Pace::DEFAULT,
             timeouts: Timeouts::DEFAULT,
+            last: None,
         }
     }
 }
@@ -224,6 +239,7 @@ impl SearchBuilder {
             hosts_after_failed_lookups: self.hosts_after_failed_lookups,
             pace,
             timeouts: self.timeouts,
+            last: None,
         })
     }
 }
@@ -291,6 +307,9 @@ impl fmt::Display for Search {
         }
         if self.timeouts != Timeouts::DEFAULT {
             write!(f, "\ntimeouts {}", self.timeouts)?;
+        }
+        if let Some(last) = &self.last {
+            write!(f, "\nlast     {last}")?;
         }
         Ok(())
     }

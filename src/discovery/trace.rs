@@ -76,6 +76,8 @@ pub enum Entry {
 pub enum Conclusion {
     /// The whole search took too long.
     Deadline(Duration),
+    /// The name rule refused the host of the server that was to be tried first.
+    Forgotten(Refusal),
     /// Every SRV question was absent (or, if the search allows it, failed): the host rows follow.
     HostRows,
     /// A record's target or port is none that anything could connect to.
@@ -241,6 +243,7 @@ impl fmt::Display for Conclusion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Deadline(limit) => write!(f, "deadline a search may take {}", Millis(*limit)),
+            Self::Forgotten(refusal) => write!(f, "forgets  {}   {refusal}", refusal.host),
             Self::HostRows => f.write_str("hosts    no srv record: the host rows follow"),
             Self::Invalid(target, port) => {
                 write!(f, "invalid  {target} port {port}   nothing can connect to it")

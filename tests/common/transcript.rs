@@ -8,8 +8,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use sip_signin::discovery::{
-    Answer, ClearText, ConnectFailure, LookupFailure, ManualServer, ManualServers, Pace, Protocol,
-    Row, Search, SearchOrder, Seed, SrvAnswer, Timeouts,
+    Answer, ClearText, ConnectFailure, LastServer, LookupFailure, ManualServer, ManualServers,
+    Pace, Protocol, Row, Search, SearchOrder, Seed, SrvAnswer, Timeouts,
 };
 use sip_signin::{HostName, HostNamePolicy, SipAddress, WireText};
 
@@ -128,6 +128,7 @@ struct Header {
     pace: Option<Pace>,
     timeouts: Option<Timeouts>,
     seed: Option<Seed>,
+    last: Option<LastServer>,
 }
 
 impl Header {
@@ -148,6 +149,7 @@ impl Header {
             "external" => once(&mut self.external, read_manual(rest)?),
             "pace" => once(&mut self.pace, read_pace(rest)?),
             "timeouts" => once(&mut self.timeouts, read_timeouts(rest)?),
+            "last" => once(&mut self.last, rest.parse().map_err(say)?),
             "seed" => once(&mut self.seed, Seed(rest.parse().map_err(say)?)),
             _ => Err(format!("`{word}` begins no header line")),
         }
@@ -215,7 +217,11 @@ impl Header {
             }
         }
         let address = self.address.ok_or("the address is missing")?;
-        Ok((address, search.build().map_err(say)?, self.seed.unwrap_or_default()))
+        let mut search = search.build().map_err(say)?;
+        if let Some(last) = self.last {
+            search = search.remembering(last);
+        }
+        Ok((address, search, self.seed.unwrap_or_default()))
     }
 }
 

@@ -141,7 +141,22 @@ fn p2_the_next_starts_after_the_head_start_or_at_once_after_a_failure() {
     let mut scene = two_servers(&Settings::default());
     scene.pass(30);
     scene.fail(A, ConnectFailure::Refused);
-    // The host is asked for first: what came with the answer was not all.
+    // The host is asked for, as what came with the answer was not all; nobody waits for that.
+    assert_eq!(scene.asking(), ["aaaa a.contoso.com", "a a.contoso.com"]);
+    assert_eq!(scene.dialling(), [format!("{B} 192.0.2.2")]);
+    // But the better one still has its turn, and wins if it is there in time.
+    scene.address("a.contoso.com", Family::V4, &["192.0.2.9"]);
+    scene.pass(150);
+    scene.establish(B);
+    assert_eq!(scene.adopted(), None);
+    scene.establish(A);
+    assert_eq!(scene.adopted().as_deref(), Some(A));
+
+    // One at a time, the other does wait.
+    let settings = Settings { pace: Pace::ONE_AT_A_TIME, ..Settings::default() };
+    let mut scene = two_servers(&settings);
+    scene.fail(A, ConnectFailure::Refused);
+    assert!(scene.dialling().is_empty());
     scene.address("a.contoso.com", Family::V6, &[]);
     scene.address("a.contoso.com", Family::V4, &[]);
     assert_eq!(scene.dialling(), [format!("{B} 192.0.2.2")]);

@@ -13,7 +13,8 @@ use crate::walk::{Deed, Run, Said};
 use crate::world::{DOMAIN, Lead, World, at};
 use crate::zones::{Kind, Settings, any_searches, manuals, searches, worlds};
 
-fn built(settings: &Settings) -> BTreeSet<String> {
+/// The hosts that the client itself makes of the user's domain.
+pub fn built(settings: &Settings) -> BTreeSet<String> {
     let host = |row: &Row| match row {
         Row::Host { label, .. } => Some(format!("{label}.{DOMAIN}")),
         Row::Srv { .. } => None,
