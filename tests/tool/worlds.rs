@@ -60,6 +60,9 @@ fn arguments(transcript: &Transcript) -> Result<Vec<String>, Because> {
     if header.contains("first srv record only") {
         return Err("the tool has no such option");
     }
+    if search.last().is_some() {
+        return Err("the tool remembers no server");
+    }
     let names =
         header.split([' ']).find(|word| ["strict", "relaxed", "any-subdomain"].contains(word));
     say("--names", names.unwrap().into());
