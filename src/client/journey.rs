@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::time::{timeout, timeout_at};
 
 use super::Client;
@@ -208,10 +209,12 @@ impl Client {
         let cache = std::mem::take(&mut luggage.cache);
         let random = Arc::clone(&settings.random);
         let mut sign_in = SignIn::new(register, server, settings.rules.clone(), cache, random);
+        // Somebody was asked, and what he gave was not shown to this server yet.
         let mut asked = false;
         let end = loop {
             match sign_in.poll_step(now()) {
                 Step::Send(bytes) => {
+                    asked &= !sign_in.has_proved();
                     match timeout(settings.rules.answer_within, channel.send(&bytes)).await {
                         Ok(Ok(())) => {}
                         Ok(Err(error)) => sign_in.lost(WireText::printed(&error)),
@@ -233,6 +236,9 @@ impl Client {
                     asked = true;
                     let credentials = luggage.source.credentials(&request).await;
                     sign_in.supply(credentials, moment());
+                    if let Some(Err(error)) = channel.receive().now_or_never() {
+                        sign_in.lost(WireText::printed(&error));
+                    }
                 }
                 end => break end,
             }

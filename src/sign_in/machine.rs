@@ -182,6 +182,12 @@ impl SignIn {
         &self.cache
     }
 
+    /// Whether the server was given a whole proof. What becomes of it without an answer is not known;
+    /// the same again would be a second try.
+    pub(crate) fn has_proved(&self) -> bool {
+        self.proof.as_ref().is_some_and(|(_, _, proof)| proof.is_complete())
+    }
+
     /// The credentials that let us in; `None` before that, and as the user who is logged on.
     pub fn accepted(&self) -> Option<&Credentials> {
         match (&self.next, &self.proof) {
