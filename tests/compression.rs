@@ -362,6 +362,21 @@ fn a_header_that_says_nonsense_ends_the_stream() {
 }
 
 /// A layout may be anything of a bounded size.
+/// The history, what is held of a packet, and the table over both would show it in letters or numbers.
+#[test]
+fn what_is_shown_of_a_stream_has_none_of_its_data() {
+    let mut writer = PacketWriter::new(Level::Fast, Arc::new(SixBytes));
+    let mut reader = PacketReader::new(Arc::new(SixBytes));
+    let mut stream = Vec::new();
+    writer.write(b"secret", &mut stream).unwrap();
+    reader.read(&mut &stream[..]).unwrap();
+    reader.read(&mut &stream[..stream.len() - 1]).unwrap();
+    for shown in [format!("{writer:?}"), format!("{reader:?}")] {
+        assert!(shown.contains("SixBytes") && shown.len() < 250, "{shown}");
+        assert!(!shown.contains("secret") && !shown.contains("115, 101"), "{shown}");
+    }
+}
+
 #[test]
 fn a_layout_that_is_too_long_is_refused() {
     #[derive(Debug)]
