@@ -25,7 +25,7 @@ use sip_signin::sign_in::{AskReason, CredentialRequest, Mechanisms, SignInError}
 use sip_signin::sip::{Message, MessageReader, Scheme};
 use sip_signin::{
     Client, Connection, CredentialSource, FixedCredentials, NoCredentials, Now, Random,
-    SignInFailure, SignInFailureKind, SignedIn, SipAddress, Transport,
+    SessionError, SignInFailure, SignInFailureKind, SignedIn, SipAddress, Transport,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use zone::Zone;
@@ -395,6 +395,22 @@ async fn when_no_server_is_left_the_most_telling_reason_and_the_longest_wait_are
     let failure = network.sign_in(&hosts).await.unwrap_err();
     assert!(matches!(error(&failure), SignInError::SignatureWrong(_)), "{failure}");
     assert_eq!(failure.retry_after(), Some(Duration::from_secs(90)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_limit_for_an_answer_is_not_the_shortest() {
+    let network = Network::new([("sip.contoso.com", Does::Registers)]);
+    let client = Client::builder(Zone(vec!["sip.contoso.com"]), network)
+        .mechanisms(Mechanisms::none().then(Proof))
+        .answer_within(Duration::MAX)
+        .build();
+    let source = FixedCredentials::new(credentials());
+    let signed_in = client.sign_in(&address(), &source).await.unwrap();
+    let mut session = signed_in.session;
+    session.sender().refresh();
+    // The answer is heard: its signature is that of the one before.
+    let lost = session.receive().await.unwrap_err();
+    assert!(matches!(lost, SessionError::Refresh(SignInError::SignatureWrong(_))), "{lost}");
 }
 
 #[tokio::test(start_paused = true)]

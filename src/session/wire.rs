@@ -11,6 +11,7 @@ use tokio::time::{timeout, timeout_at};
 
 use crate::channel::ChannelError;
 use crate::clock::now;
+use crate::now::later;
 use crate::sip::Message;
 use crate::text::WireText;
 use crate::transport::{Connection, ConnectionFacts};
@@ -150,7 +151,7 @@ impl Outbox {
             }
             to.flush().await
         };
-        let until = began.checked_add(within).unwrap_or(began);
+        let until = later(began, within);
         match timeout_at(until.into(), written).await {
             Ok(Ok(())) => *since = None,
             Ok(Err(error)) => {

@@ -12,7 +12,7 @@ use super::refusal::{Attempt, SignInError};
 use super::registration::Registration;
 use super::step::{Rules, Server, Step};
 use crate::auth::{Credentials, Protection};
-use crate::now::Now;
+use crate::now::{Now, later};
 use crate::random::Random;
 use crate::sip::{Answer, Challenge, Challenger, Message, Register, Response, Scheme};
 use crate::text::WireText;
@@ -110,7 +110,7 @@ impl SignIn {
             Next::Say(step) => step.clone(),
             Next::Send(bytes) => {
                 let bytes = bytes.clone();
-                let until = now.checked_add(self.rules.answer_within).unwrap_or(now);
+                let until = later(now, self.rules.answer_within);
                 self.next = Next::Hear(until);
                 self.passed_over = 0;
                 Step::Send(bytes)

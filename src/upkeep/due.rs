@@ -9,6 +9,7 @@ use bytes::Bytes;
 use super::lost::SessionError;
 use super::machine::{Errand, Upkeep};
 use super::step::Step;
+use crate::now::later;
 use crate::sign_in::{self, AskReason, SignIn, SignInError};
 use crate::sip::Message;
 use crate::text::WireText;
@@ -126,7 +127,7 @@ impl Upkeep {
         self.register = if self.leaving { last.sign_out() } else { last.next() };
         match self.proved() {
             Ok(bytes) => {
-                let until = now.checked_add(self.rules.answer_within).unwrap_or(now);
+                let until = later(now, self.rules.answer_within);
                 self.errand = Some(Errand::Register { rounds, until });
                 Step::Send(bytes)
             }
