@@ -196,7 +196,8 @@ impl SessionSender {
     ///
     /// It may take as long as the server may take to answer, for each message that is being sent
     /// before it. Cancelling is safe: the message goes out as a whole or not at all. It goes out also
-    /// while nobody receives.
+    /// while nobody receives. Poll it to its end or drop it: one that is kept and not polled may keep
+    /// all others waiting, those of the session itself too.
     ///
     /// # Errors
     /// [`SendError`] when it is no SIP message or cannot be signed: then nothing was sent, and the

@@ -1,68 +1,32 @@
 //! The driver of a session on a connection of a few bytes, in virtual time: slow, mute and gone peers.
 #![expect(clippy::disallowed_methods, reason = "peer and sender are tasks of their own")]
 
+mod common {
+    pub mod pipe;
+}
+
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use common::pipe::Pipe;
 use sip_signin::discovery::{Endpoint, Protocol, Seed};
 use sip_signin::sign_in::{CredentialCache, Rules, Server, SignIn};
 use sip_signin::sip::{Limits, Message, Register, Tokens, UriTransport};
 use sip_signin::upkeep::Upkeep;
 use sip_signin::{
-    Channel, Connection, ConnectionFacts, HostName, HostNamePolicy, NameRule, Now, SendError,
-    Session, SessionError, SystemRandom,
+    Channel, HostName, HostNamePolicy, NameRule, Now, SendError, Session, SessionError,
+    SystemRandom,
 };
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
-
-struct Pipe {
-    near: DuplexStream,
-    facts: ConnectionFacts,
-}
-
-impl Connection for Pipe {
-    fn facts(&self) -> &ConnectionFacts {
-        &self.facts
-    }
-}
-
-impl AsyncRead for Pipe {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        into: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.near).poll_read(cx, into)
-    }
-}
-
-impl AsyncWrite for Pipe {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.near).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.near).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.near).poll_shutdown(cx)
-    }
-}
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
 /// A session whose connection holds `room` bytes each way, and the server's end of it. The server
 /// asked nobody who we are, so nothing is signed.
 fn session(room: usize) -> (Session, DuplexStream) {
     let (near, far) = tokio::io::duplex(room);
+    let pipe = Pipe::new(near, "192.0.2.1:5061".parse().unwrap());
     let local: SocketAddr = "192.0.2.7:49152".parse().unwrap();
-    let facts = ConnectionFacts { local, peer: "192.0.2.1:5061".parse().unwrap(), tls: None };
     let tokens = Tokens {
         call_id: "ours".into(),
         from_tag: "f".into(),
@@ -91,7 +55,7 @@ fn session(room: usize) -> (Session, DuplexStream) {
     let wall = std::time::SystemTime::UNIX_EPOCH;
     sign_in.receive(&Message::parse(welcome.into()).unwrap(), Now { instant: now, wall });
     let upkeep = Upkeep::new(sign_in, Seed(1), now).unwrap();
-    (Session::new(Channel::new(Box::new(Pipe { near, facts })), upkeep), far)
+    (Session::new(Channel::new(Box::new(pipe)), upkeep), far)
 }
 
 fn now() -> Instant {
