@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes, BytesMut};
+use futures_util::FutureExt;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 
 use crate::compression::{HeaderLayout, Level, Negotiation, PacketError};
@@ -64,6 +65,21 @@ impl Channel {
     /// no message comes any more.
     pub async fn receive(&mut self) -> Result<Message, ChannelError> {
         self.inbox.receive(&mut self.connection).await
+    }
+
+    /// Whether the connection is known to be over, without waiting. What came before is kept for
+    /// [`receive`](Self::receive).
+    pub(crate) fn is_closed(&mut self) -> bool {
+        let Self { connection, inbox: Inbox { unread, .. } } = self;
+        while unread.len() < Inbox::READ_SIZE {
+            unread.reserve(Inbox::READ_SIZE);
+            match connection.read_buf(unread).now_or_never() {
+                Some(Ok(0) | Err(_)) => return true,
+                Some(Ok(_)) => {}
+                None => return false,
+            }
+        }
+        false
     }
 
     /// Both directions, each for itself.

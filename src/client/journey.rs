@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use tokio::time::{timeout, timeout_at};
 
 use super::Client;
@@ -236,8 +235,8 @@ impl Client {
                     asked = true;
                     let credentials = luggage.source.credentials(&request).await;
                     sign_in.supply(credentials, moment());
-                    if let Some(Err(error)) = channel.receive().now_or_never() {
-                        sign_in.lost(WireText::printed(&error));
+                    if channel.is_closed() {
+                        sign_in.lost(WireText::printed(&ChannelError::Closed));
                     }
                 }
                 end => break end,
