@@ -193,6 +193,28 @@ async fn a_receiver_that_is_dropped_while_somebody_sends_closes_behind_the_messa
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_send_that_is_given_up_after_the_receiver_was_dropped_closes_all_the_same() {
+    let (session, mut far) = session(64);
+    let (sender, receiver) = session.split();
+    let mut receiver = Some(receiver);
+    let sending = async {
+        let sent = tokio::time::timeout(Duration::from_secs(1), sender.send(request(1, 1000)));
+        assert!(sent.await.is_err());
+    };
+    let dropping = async {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        receiver = None;
+    };
+    tokio::join!(sending, dropping);
+    let mut read = Vec::new();
+    let end = tokio::time::timeout(Duration::from_secs(60), far.read_to_end(&mut read)).await;
+    assert!(end.is_ok(), "it is not closed, although a sender is kept");
+    assert!(
+        receiver.is_none() && matches!(sender.send(request(2, 0)).await, Err(SendError::Over(_)))
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_message_may_come_byte_by_byte_and_the_receiver_be_cancelled_between() {
     let (session, mut far) = session(64);
     let (_sender, mut receiver) = session.split();
