@@ -1,6 +1,7 @@
 //! A connection that carries whole SIP messages.
 
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -129,12 +130,21 @@ impl Inbox {
                 if self.asked.as_ref().is_some_and(|asked| asked.is_late_yes(&message)) {
                     return Err(ChannelError::LateCompression);
                 }
-                // A connection that lives for days may carry more keep-alives than are counted.
                 self.reader.take_keep_alives();
                 return Ok(message);
             }
             self.unread.reserve(Self::READ_SIZE);
-            if from.read_buf(&mut self.unread).await? == 0 {
+            let mut read = pin!(from.read_buf(&mut self.unread));
+            let count = match read.as_mut().now_or_never() {
+                Some(count) => count,
+                None => {
+                    // A connection that lives for days carries more keep-alives than are taken on
+                    // end; only those without a pause are a flood.
+                    self.reader.take_keep_alives();
+                    read.await
+                }
+            };
+            if count? == 0 {
                 return Err(ChannelError::Closed);
             }
         }

@@ -253,6 +253,23 @@ async fn a_session_that_nobody_polls_sends_nothing_and_a_peer_that_closes_is_not
     assert!(matches!(session.send(request(1, 0)).await, Err(SendError::Over(_))));
 }
 
+/// A server that answers each word with one, for as long as a long binding lasts.
+#[tokio::test(start_paused = true)]
+async fn keep_alives_with_time_between_them_are_not_counted_together() {
+    let (mut session, mut far) = session(1 << 20);
+    let talker = tokio::spawn(async move {
+        for _ in 0..Limits::KEEP_ALIVES {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            far.write_all(b"\r\n\r\n").await.unwrap();
+        }
+        far.write_all(&request(1, 0)).await.unwrap();
+        far
+    });
+    let received = session.receive().await.unwrap().expect("nobody signs out");
+    assert_eq!(number(&received.message), "call-1");
+    talker.await.unwrap();
+}
+
 #[tokio::test(start_paused = true)]
 async fn no_more_is_held_than_one_message_and_what_is_read_at_once() {
     let (mut session, mut far) = session(1 << 20);
