@@ -173,6 +173,17 @@ pub enum ChannelError {
     Lost(WireText),
 }
 
+impl ChannelError {
+    /// What the server did wrong; `None` where it is only gone.
+    pub(crate) fn garbage(&self) -> Option<WireText> {
+        match self {
+            Self::Garbage(why) => Some(WireText::printed(why)),
+            Self::Corrupt(_) | Self::LateCompression => Some(WireText::printed(self)),
+            Self::Closed | Self::Lost(_) => None,
+        }
+    }
+}
+
 impl From<io::Error> for ChannelError {
     fn from(error: io::Error) -> Self {
         if let Some(&error) = error.get_ref().and_then(|inner| inner.downcast_ref()) {

@@ -268,10 +268,9 @@ impl SessionReceiver {
                         return Ok(Some(Received { message, protection }));
                     }
                 }
-                Event::Came(Err(error)) => self.shared.upkeep().lose(match error {
-                    ChannelError::Garbage(why) => SessionError::Garbage(WireText::printed(&why)),
-                    ChannelError::Corrupt(_) => SessionError::Garbage(WireText::printed(&error)),
-                    lost => SessionError::Lost(WireText::printed(&lost)),
+                Event::Came(Err(error)) => self.shared.upkeep().lose(match error.garbage() {
+                    Some(why) => SessionError::Garbage(why),
+                    None => SessionError::Lost(WireText::printed(&error)),
                 }),
                 Event::Supplied(credentials) => {
                     *self.asking() = None;

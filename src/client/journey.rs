@@ -225,10 +225,10 @@ impl Client {
                         sign_in.receive(&message, moment());
                         luggage.tell_rejected(sign_in.cache()).await;
                     }
-                    Ok(Err(ChannelError::Garbage(error))) => {
-                        sign_in.garbage(WireText::printed(&error));
-                    }
-                    Ok(Err(error)) => sign_in.lost(WireText::printed(&error)),
+                    Ok(Err(error)) => match error.garbage() {
+                        Some(why) => sign_in.garbage(why),
+                        None => sign_in.lost(WireText::printed(&error)),
+                    },
                     Err(_) => {}
                 },
                 Step::AskCredentials(request) => {
