@@ -182,9 +182,9 @@ impl SignIn {
         &self.cache
     }
 
-    /// Whether the server was given a whole proof. What becomes of it without an answer is not known;
-    /// the same again would be a second try.
-    pub(crate) fn has_proved(&self) -> bool {
+    /// Whether the last request holds a whole proof. If the connection is lost behind it, the server
+    /// may have seen it, and the same again would be a second try.
+    pub fn has_proved(&self) -> bool {
         self.proof.as_ref().is_some_and(|(_, _, proof)| proof.is_complete())
     }
 
