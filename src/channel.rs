@@ -5,9 +5,10 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Poll, ready};
+use std::task::Poll;
 
 use bytes::{Buf, Bytes, BytesMut};
+use futures_util::FutureExt;
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf, ReadHalf, WriteHalf};
 
 use crate::compression::{HeaderLayout, Level, Negotiation, PacketError};
@@ -70,6 +71,20 @@ impl Channel {
         self.inbox.receive(&mut self.connection).await
     }
 
+    /// Whether the connection is known to be over, without waiting. What came before is kept for
+    /// [`receive`](Self::receive).
+    pub(crate) fn is_closed(&mut self) -> bool {
+        let Self { connection, inbox } = self;
+        while inbox.unread.len() < Inbox::READ_SIZE {
+            match inbox.read(connection).now_or_never() {
+                Some(Ok(0) | Err(_)) => return true,
+                Some(Ok(_)) => {}
+                None => return false,
+            }
+        }
+        false
+    }
+
     /// Both directions, each for itself.
     pub(crate) fn split(self) -> (ReadEnd, WriteHalf<Box<dyn Connection>>) {
         let (from, to) = tokio::io::split(self.connection);
@@ -121,7 +136,6 @@ impl Inbox {
                 if self.asked.as_ref().is_some_and(|asked| asked.is_late_yes(&message)) {
                     return Err(ChannelError::LateCompression);
                 }
-                // A connection that lives for days may carry more keep-alives than are counted.
                 self.reader.take_keep_alives();
                 return Ok(message);
             }
@@ -132,11 +146,17 @@ impl Inbox {
     }
 
     /// Waits for bytes without a buffer to keep them in; there is one once they have come.
-    async fn read(&mut self, from: &mut (impl AsyncRead + Unpin)) -> std::io::Result<usize> {
+    async fn read(&mut self, from: &mut (impl AsyncRead + Unpin)) -> io::Result<usize> {
         poll_fn(|cx| {
             let mut room = [MaybeUninit::uninit(); Self::READ_SIZE];
             let mut came = ReadBuf::uninit(&mut room);
-            ready!(Pin::new(&mut *from).poll_read(cx, &mut came))?;
+            let Poll::Ready(read) = Pin::new(&mut *from).poll_read(cx, &mut came) else {
+                // A connection that lives for days carries more keep-alives than are taken on end;
+                // only those without a pause are a flood.
+                self.reader.take_keep_alives();
+                return Poll::Pending;
+            };
+            read?;
             self.unread.extend_from_slice(came.filled());
             Poll::Ready(Ok(came.filled().len()))
         })
@@ -164,6 +184,17 @@ pub enum ChannelError {
     /// The connection broke.
     #[error("connection lost: {0}")]
     Lost(WireText),
+}
+
+impl ChannelError {
+    /// What the server did wrong; `None` where it is only gone.
+    pub(crate) fn garbage(&self) -> Option<WireText> {
+        match self {
+            Self::Garbage(why) => Some(WireText::printed(why)),
+            Self::Corrupt(_) | Self::LateCompression => Some(WireText::printed(self)),
+            Self::Closed | Self::Lost(_) => None,
+        }
+    }
 }
 
 impl From<io::Error> for ChannelError {

@@ -7,9 +7,10 @@
 //! - *Who?* [`SipAddress`]: the only thing the user must tell us.
 //! - *Where?* [`HostNamePolicy`] says whom to trust; [`discovery`] holds the plan, a pure machine
 //!   that says what to look up and whom to connect to, and why.
-//! - *May I come in?* [`compression`], if both sides want it; [`sip`]: the first REGISTER, and the challenge that answers it; [`auth`]: the
-//!   proof that answers the challenge, and the signatures of every message after it; [`sign_in`]: the
-//!   second machine, from an open connection to a registration; [`upkeep`]: the third, which keeps it.
+//! - *May I come in?* [`compression`], if both sides want it; [`sip`]: the first REGISTER, and the
+//!   challenge that answers it; [`auth`]: the proof that answers the challenge, and the signatures of
+//!   every message after it; [`sign_in`]: the second machine, from an open connection to a
+//!   registration; [`upkeep`]: the third, which keeps it.
 //! - *By what road?* [`Resolver`], [`Transport`] and [`CredentialSource`] are the doors that a caller
 //!   may replace; [`net`] has doors ready made. [`Client`] drives the machines through them, and comes
 //!   back with a [`Session`], into which whole SIP messages go and out of which they come, signed and

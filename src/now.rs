@@ -1,6 +1,6 @@
 //! What time it is, as the caller says.
 
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 /// The same moment on two clocks.
 ///
@@ -13,4 +13,11 @@ pub struct Now {
     pub instant: Instant,
     /// The calendar.
     pub wall: SystemTime,
+}
+
+/// `time` and then `wait`, even where a clock would overflow: a wait of `Duration::MAX` is a long one,
+/// and not none.
+pub(crate) fn later(time: Instant, wait: Duration) -> Instant {
+    const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+    time.checked_add(wait).or_else(|| time.checked_add(YEAR)).unwrap_or(time)
 }

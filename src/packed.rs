@@ -13,7 +13,6 @@ use crate::transport::{Connection, ConnectionFacts};
 
 /// What is written goes out in packets, what comes in packets is read. Each write is a packet of its
 /// own, so that a message that is written at once is one as long as it fits.
-#[derive(Debug)]
 pub(crate) struct Packed<S> {
     stream: S,
     writer: PacketWriter,

@@ -197,7 +197,8 @@ impl SessionSender {
     ///
     /// It may take as long as the server may take to answer, for each message that is being sent
     /// before it. Cancelling is safe: the message goes out as a whole or not at all. It goes out also
-    /// while nobody receives.
+    /// while nobody receives. Poll it to its end or drop it: one that is kept and not polled may keep
+    /// all others waiting, those of the session itself too.
     ///
     /// # Errors
     /// [`SendError`] when it is no SIP message or cannot be signed: then nothing was sent, and the
@@ -270,10 +271,9 @@ impl SessionReceiver {
                         return Ok(Some(Received { message, protection }));
                     }
                 }
-                Event::Came(Err(error)) => self.shared.upkeep().lose(match error {
-                    ChannelError::Garbage(why) => SessionError::Garbage(WireText::printed(&why)),
-                    ChannelError::Corrupt(_) => SessionError::Garbage(WireText::printed(&error)),
-                    lost => SessionError::Lost(WireText::printed(&lost)),
+                Event::Came(Err(error)) => self.shared.upkeep().lose(match error.garbage() {
+                    Some(why) => SessionError::Garbage(why),
+                    None => SessionError::Lost(WireText::printed(&error)),
                 }),
                 Event::Supplied(credentials) => {
                     self.asked().asking = None;

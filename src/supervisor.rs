@@ -184,7 +184,8 @@ impl Supervisor {
     /// Signs out: the session says so to the server, and the next event is its last. Where there is
     /// no session, an attempt or a wait is given up, and no event follows.
     ///
-    /// Any [`SessionSender`] may do it too; the supervisor never signs in again after that.
+    /// A [`SessionSender`] may do it too, while its session lasts; one of an earlier session ends
+    /// nothing. The supervisor never signs in again after that.
     pub fn sign_out(&mut self) {
         match &self.state {
             State::Up { sender, .. } => sender.sign_out(),

@@ -25,7 +25,7 @@ use sip_signin::sign_in::{AskReason, CredentialRequest, Mechanisms, SignInError}
 use sip_signin::sip::{Message, MessageReader, Scheme};
 use sip_signin::{
     Client, Connection, CredentialSource, FixedCredentials, NoCredentials, Now, Random,
-    SignInFailure, SignInFailureKind, SignedIn, SipAddress, Transport,
+    SessionError, SignInFailure, SignInFailureKind, SignedIn, SipAddress, Transport,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use zone::Zone;
@@ -55,6 +55,8 @@ enum Does {
     Says(&'static str, &'static str),
     /// Hangs up the first time after its challenge, then registers.
     HangsUp,
+    /// Hangs up on every proof.
+    HangsUpOnProof,
     /// Never answers.
     Silent,
 }
@@ -126,6 +128,9 @@ async fn serve(does: Does, mut far: DuplexStream, proofs: Arc<AtomicUsize>) {
         while let Some(message) = reader.read(&mut input).unwrap() {
             let proved = message.headers().get("Authorization").is_some();
             proofs.fetch_add(usize::from(proved), Ordering::SeqCst);
+            if proved && matches!(does, Does::HangsUpOnProof) {
+                return;
+            }
             let Some(answer) = answer(&does, &message, proved) else { continue };
             if far.write_all(answer.as_bytes()).await.is_err() {
                 return;
@@ -150,7 +155,9 @@ fn answer(does: &Does, request: &Message, proved: bool) -> Option<String> {
     let (status, lines) = match (does, proved) {
         (Does::Silent, _) => return None,
         (Does::SendsOnAtOnce(to), _) => ("301 Moved", format!("Contact: {to}\r\n")),
-        (_, false) | (Does::Rejects | Does::HangsUp, true) => ("401 Unauthorized", challenge),
+        (_, false) | (Does::Rejects | Does::HangsUp | Does::HangsUpOnProof, true) => {
+            ("401 Unauthorized", challenge)
+        }
         (Does::Registers, true) => ("200 OK", format!("{right}Expires: 7200\r\n")),
         (Does::SignsWrongly, true) => ("200 OK", signed("00")),
         (Does::SendsOn(to), true) => ("301 Moved", format!("{right}Contact: {to}\r\n")),
@@ -322,6 +329,17 @@ async fn a_server_that_hangs_up_on_a_slow_typist_is_called_back() {
     assert_eq!(network.dialled().len(), 2);
 }
 
+/// Who believes no password may well say so by hanging up.
+#[tokio::test(start_paused = true)]
+async fn a_server_that_hangs_up_on_a_proof_is_not_shown_it_again() {
+    let network = Network::new([("sip.contoso.com", Does::HangsUpOnProof)]);
+    let person = Person::default();
+    let failure =
+        network.client(&["sip.contoso.com"]).sign_in(&address(), &person).await.unwrap_err();
+    assert!(matches!(error(&failure), SignInError::Lost(_)), "{failure}");
+    assert_eq!((network.proofs(), network.dialled().len()), (1, 1));
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_another_server_may_mend_is_mended_by_the_next() {
     for does in [
@@ -377,6 +395,22 @@ async fn when_no_server_is_left_the_most_telling_reason_and_the_longest_wait_are
     let failure = network.sign_in(&hosts).await.unwrap_err();
     assert!(matches!(error(&failure), SignInError::SignatureWrong(_)), "{failure}");
     assert_eq!(failure.retry_after(), Some(Duration::from_secs(90)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_limit_for_an_answer_is_not_the_shortest() {
+    let network = Network::new([("sip.contoso.com", Does::Registers)]);
+    let client = Client::builder(Zone(vec!["sip.contoso.com"]), network)
+        .mechanisms(Mechanisms::none().then(Proof))
+        .answer_within(Duration::MAX)
+        .build();
+    let source = FixedCredentials::new(credentials());
+    let signed_in = client.sign_in(&address(), &source).await.unwrap();
+    let mut session = signed_in.session;
+    session.sender().refresh();
+    // The answer is heard: its signature is that of the one before.
+    let lost = session.receive().await.unwrap_err();
+    assert!(matches!(lost, SessionError::Refresh(SignInError::SignatureWrong(_))), "{lost}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -362,6 +362,21 @@ fn a_header_that_says_nonsense_ends_the_stream() {
 }
 
 /// A layout may be anything of a bounded size.
+/// The history, what is held of a packet, and the table over both would show it in letters or numbers.
+#[test]
+fn what_is_shown_of_a_stream_has_none_of_its_data() {
+    let mut writer = PacketWriter::new(Level::Fast, Arc::new(SixBytes));
+    let mut reader = PacketReader::new(Arc::new(SixBytes));
+    let mut stream = Vec::new();
+    writer.write(b"secret", &mut stream).unwrap();
+    reader.read(&mut &stream[..]).unwrap();
+    reader.read(&mut &stream[..stream.len() - 1]).unwrap();
+    for shown in [format!("{writer:?}"), format!("{reader:?}")] {
+        assert!(shown.contains("SixBytes") && shown.len() < 250, "{shown}");
+        assert!(!shown.contains("secret") && !shown.contains("115, 101"), "{shown}");
+    }
+}
+
 #[test]
 fn a_layout_that_is_too_long_is_refused() {
     #[derive(Debug)]
@@ -512,14 +527,14 @@ mod negotiation {
 
     const WITHIN: Duration = Duration::from_secs(5);
 
-    fn negotiation() -> Negotiation {
+    fn negotiation(within: Duration) -> Negotiation {
         Negotiation::new(
             &"sip:jeremy@contoso.com".parse().unwrap(),
             "192.0.0.2:2616".parse().unwrap(),
             "192.0.0.1:5061".parse().unwrap(),
             "8d8b20f87c9c4221a732f3a70f57e9b8",
             "984721fb59b64e45b469c91aba8a9f8f",
-            WITHIN,
+            within,
         )
     }
 
@@ -539,11 +554,21 @@ mod negotiation {
         Message::parse(text.into()).unwrap()
     }
 
+    #[test]
+    fn no_limit_for_the_answer_is_not_the_shortest() {
+        let (mut negotiation, now) = (negotiation(Duration::MAX), now());
+        assert!(matches!(negotiation.poll_step(now), Step::Send(_)));
+        let day = Duration::from_secs(86_400);
+        assert!(matches!(negotiation.poll_step(now), Step::Wait { until } if until > now + day));
+    }
+
     /// The example of [MS-SIPCOMP], with the address where the copies of it have nothing.
     #[test]
     fn the_request_is_that_of_the_example() {
         let now = now();
-        let Step::Send(bytes) = negotiation().poll_step(now) else { panic!("it is sent first") };
+        let Step::Send(bytes) = negotiation(WITHIN).poll_step(now) else {
+            panic!("it is sent first")
+        };
         let example = "NEGOTIATE sip:192.0.0.1:5061 SIP/2.0\r\n\
             Via: SIP/2.0/TLS 192.0.0.2:2616\r\n\
             CSeq: 1 NEGOTIATE\r\n\
@@ -572,7 +597,7 @@ mod negotiation {
             ("183 Progress", yes, None),
         ];
         for (status, lines, expected) in table {
-            let (now, mut machine) = (now(), negotiation());
+            let (now, mut machine) = (now(), negotiation(WITHIN));
             let _ = machine.poll_step(now);
             machine.receive(&answer(status, lines));
             let step = machine.poll_step(now);
@@ -583,12 +608,12 @@ mod negotiation {
             );
         }
         // Two fields that disagree say nothing.
-        let (now_, mut machine) = (now(), negotiation());
+        let (now_, mut machine) = (now(), negotiation(WITHIN));
         let _ = machine.poll_step(now_);
         machine.receive(&answer("200 OK", "Compression: LZ77-8K\r\nCompression: None\r\n"));
         assert!(matches!(machine.poll_step(now_), Step::Plain(Declined::Other(_))));
         for status in (201..700).step_by(7).chain([405, 501, 401, 407, 503]) {
-            let (now, mut machine) = (now(), negotiation());
+            let (now, mut machine) = (now(), negotiation(WITHIN));
             let _ = machine.poll_step(now);
             machine.receive(&answer(&format!("{status} No"), yes));
             let expected = Step::Plain(Declined::Answer(status, "No".into()));
@@ -599,7 +624,7 @@ mod negotiation {
 
     #[test]
     fn silence_goes_on_without_and_a_late_yes_is_known() {
-        let (now, mut machine) = (now(), negotiation());
+        let (now, mut machine) = (now(), negotiation(WITHIN));
         let _ = machine.poll_step(now);
         let just_before = now + WITHIN - Duration::from_nanos(1);
         assert_eq!(machine.poll_step(just_before), Step::Wait { until: now + WITHIN });
@@ -615,7 +640,7 @@ mod negotiation {
 
     #[test]
     fn what_is_not_ours_is_passed_over_up_to_a_limit() {
-        let (now, mut machine) = (now(), negotiation());
+        let (now, mut machine) = (now(), negotiation(WITHIN));
         let _ = machine.poll_step(now);
         let foreign = "SIP/2.0 200 OK\r\nCompression: LZ77-8K\r\nCall-ID: other\r\n\
                        CSeq: 1 NEGOTIATE\r\nContent-Length: 0\r\n\r\n";
@@ -630,10 +655,10 @@ mod negotiation {
 
     #[test]
     fn a_connection_that_is_lost_fails_and_an_answer_stands() {
-        let (now, mut machine) = (now(), negotiation());
+        let (now, mut machine) = (now(), negotiation(WITHIN));
         machine.lost("closed".into());
         assert_eq!(machine.poll_step(now), Step::Failed("closed".into()));
-        let mut machine = negotiation();
+        let mut machine = negotiation(WITHIN);
         let _ = machine.poll_step(now);
         machine.receive(&answer("200 OK", "Compression: LZ77-8K\r\n"));
         machine.lost("closed".into());

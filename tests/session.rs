@@ -1,68 +1,32 @@
 //! The driver of a session on a connection of a few bytes, in virtual time: slow, mute and gone peers.
 #![expect(clippy::disallowed_methods, reason = "peer and sender are tasks of their own")]
 
+mod common {
+    pub mod pipe;
+}
+
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use common::pipe::Pipe;
 use sip_signin::discovery::{Endpoint, Protocol, Seed};
 use sip_signin::sign_in::{CredentialCache, Rules, Server, SignIn};
 use sip_signin::sip::{Limits, Message, Register, Tokens, UriTransport};
 use sip_signin::upkeep::Upkeep;
 use sip_signin::{
-    Channel, Connection, ConnectionFacts, HostName, HostNamePolicy, NameRule, Now, SendError,
-    Session, SessionError, SystemRandom,
+    Channel, HostName, HostNamePolicy, NameRule, Now, SendError, Session, SessionError,
+    SystemRandom,
 };
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
-
-struct Pipe {
-    near: DuplexStream,
-    facts: ConnectionFacts,
-}
-
-impl Connection for Pipe {
-    fn facts(&self) -> &ConnectionFacts {
-        &self.facts
-    }
-}
-
-impl AsyncRead for Pipe {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        into: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.near).poll_read(cx, into)
-    }
-}
-
-impl AsyncWrite for Pipe {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.near).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.near).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.near).poll_shutdown(cx)
-    }
-}
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
 /// A session whose connection holds `room` bytes each way, and the server's end of it. The server
 /// asked nobody who we are, so nothing is signed.
 fn session(room: usize) -> (Session, DuplexStream) {
     let (near, far) = tokio::io::duplex(room);
+    let pipe = Pipe::new(near, "192.0.2.1:5061".parse().unwrap());
     let local: SocketAddr = "192.0.2.7:49152".parse().unwrap();
-    let facts = ConnectionFacts { local, peer: "192.0.2.1:5061".parse().unwrap(), tls: None };
     let tokens = Tokens {
         call_id: "ours".into(),
         from_tag: "f".into(),
@@ -91,7 +55,7 @@ fn session(room: usize) -> (Session, DuplexStream) {
     let wall = std::time::SystemTime::UNIX_EPOCH;
     sign_in.receive(&Message::parse(welcome.into()).unwrap(), Now { instant: now, wall });
     let upkeep = Upkeep::new(sign_in, Seed(1), now).unwrap();
-    (Session::new(Channel::new(Box::new(Pipe { near, facts })), upkeep), far)
+    (Session::new(Channel::new(Box::new(pipe)), upkeep), far)
 }
 
 fn now() -> Instant {
@@ -229,6 +193,28 @@ async fn a_receiver_that_is_dropped_while_somebody_sends_closes_behind_the_messa
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_send_that_is_given_up_after_the_receiver_was_dropped_closes_all_the_same() {
+    let (session, mut far) = session(64);
+    let (sender, receiver) = session.split();
+    let mut receiver = Some(receiver);
+    let sending = async {
+        let sent = tokio::time::timeout(Duration::from_secs(1), sender.send(request(1, 1000)));
+        assert!(sent.await.is_err());
+    };
+    let dropping = async {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        receiver = None;
+    };
+    tokio::join!(sending, dropping);
+    let mut read = Vec::new();
+    let end = tokio::time::timeout(Duration::from_secs(60), far.read_to_end(&mut read)).await;
+    assert!(end.is_ok(), "it is not closed, although a sender is kept");
+    assert!(
+        receiver.is_none() && matches!(sender.send(request(2, 0)).await, Err(SendError::Over(_)))
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_message_may_come_byte_by_byte_and_the_receiver_be_cancelled_between() {
     let (session, mut far) = session(64);
     let (_sender, mut receiver) = session.split();
@@ -265,6 +251,23 @@ async fn a_session_that_nobody_polls_sends_nothing_and_a_peer_that_closes_is_not
     let error = session.receive().await.unwrap_err();
     assert_eq!(error, SessionError::Lost("closed by the server".into()));
     assert!(matches!(session.send(request(1, 0)).await, Err(SendError::Over(_))));
+}
+
+/// A server that answers each word with one, for as long as a long binding lasts.
+#[tokio::test(start_paused = true)]
+async fn keep_alives_with_time_between_them_are_not_counted_together() {
+    let (mut session, mut far) = session(1 << 20);
+    let talker = tokio::spawn(async move {
+        for _ in 0..Limits::KEEP_ALIVES {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            far.write_all(b"\r\n\r\n").await.unwrap();
+        }
+        far.write_all(&request(1, 0)).await.unwrap();
+        far
+    });
+    let received = session.receive().await.unwrap().expect("nobody signs out");
+    assert_eq!(number(&received.message), "call-1");
+    talker.await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

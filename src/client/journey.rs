@@ -220,10 +220,12 @@ impl Client {
         let cache = std::mem::take(&mut luggage.cache);
         let random = Arc::clone(&settings.random);
         let mut sign_in = SignIn::new(register, server, settings.rules.clone(), cache, random);
+        // Somebody was asked, and what he gave was not shown to this server yet.
         let mut asked = false;
         let end = loop {
             match sign_in.poll_step(now()) {
                 Step::Send(bytes) => {
+                    asked &= !sign_in.has_proved();
                     match timeout(settings.rules.answer_within, channel.send(&bytes)).await {
                         Ok(Ok(())) => {}
                         Ok(Err(error)) => sign_in.lost(WireText::printed(&error)),
@@ -235,16 +237,19 @@ impl Client {
                         sign_in.receive(&message, moment());
                         luggage.tell_rejected(sign_in.cache()).await;
                     }
-                    Ok(Err(ChannelError::Garbage(error))) => {
-                        sign_in.garbage(WireText::printed(&error));
-                    }
-                    Ok(Err(error)) => sign_in.lost(WireText::printed(&error)),
+                    Ok(Err(error)) => match error.garbage() {
+                        Some(why) => sign_in.garbage(why),
+                        None => sign_in.lost(WireText::printed(&error)),
+                    },
                     Err(_) => {}
                 },
                 Step::AskCredentials(request) => {
                     asked = true;
                     let credentials = luggage.source.credentials(&request).await;
                     sign_in.supply(credentials, moment());
+                    if channel.is_closed() {
+                        sign_in.lost(WireText::printed(&ChannelError::Closed));
+                    }
                 }
                 end => break end,
             }

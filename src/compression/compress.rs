@@ -1,5 +1,7 @@
 //! From data to tokens.
 
+use std::fmt;
+
 use super::best;
 use super::form::Form;
 use super::tokens::{Writer, common, u32_at};
@@ -23,7 +25,6 @@ use super::window::{Bytes, HISTORY, Window};
 /// }
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug)]
 pub struct Compressor {
     window: Window,
     level: Level,
@@ -102,6 +103,15 @@ impl Compressor {
                 Ok((Form::Flushed, size))
             }
         }
+    }
+}
+
+/// Without the table, which is as long as it is dull.
+impl fmt::Debug for Compressor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { window, level, .. } = self;
+        let mut shown = f.debug_struct("Compressor");
+        shown.field("level", level).field("window", window).finish_non_exhaustive()
     }
 }
 

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use crate::address::SipAddress;
 use crate::name::Host;
+use crate::now::later;
 use crate::sip::{Message, Response};
 use crate::text::WireText;
 
@@ -158,7 +159,7 @@ impl Negotiation {
     pub fn poll_step(&mut self, now: Instant) -> Step {
         match &self.next {
             Next::Send => {
-                self.next = Next::Hear(now.checked_add(self.answer_within).unwrap_or(now));
+                self.next = Next::Hear(later(now, self.answer_within));
                 Step::Send(self.request.clone())
             }
             Next::Hear(until) if now < *until => Step::Wait { until: *until },

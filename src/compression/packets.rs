@@ -1,5 +1,6 @@
 //! A stream of packets: what is sent once compression was agreed on.
 
+use std::fmt;
 use std::sync::Arc;
 
 use super::compress::{Compressor, Level, NoRoom};
@@ -64,7 +65,6 @@ impl PacketWriter {
 /// It holds one packet at most, and after an error it gives the same error for ever: the history is
 /// lost, so that nothing which follows could be understood. [MS-SIPCOMP] has the connection torn
 /// down.
-#[derive(Debug)]
 pub struct PacketReader {
     decompressor: Decompressor,
     layout: Arc<dyn HeaderLayout>,
@@ -150,6 +150,19 @@ impl PacketReader {
         self.held.extend_from_slice(taken);
         *input = rest;
         self.held.len() >= size
+    }
+}
+
+/// Without the data, which may hold credentials.
+impl fmt::Debug for PacketReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { decompressor, layout, held, failed } = self;
+        f.debug_struct("PacketReader")
+            .field("decompressor", decompressor)
+            .field("layout", layout)
+            .field("held", &held.len())
+            .field("failed", failed)
+            .finish()
     }
 }
 

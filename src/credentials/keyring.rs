@@ -80,7 +80,8 @@ fn read(secret: &[u8]) -> Result<Credentials, StoreError> {
     Ok(Credentials::new(account.parse().map_err(|_| foreign())?, password))
 }
 
-/// Some errors carry the secret, or whatever an entry shows of itself; those are told in words of our own.
+/// Some errors carry the secret, or whatever an entry shows of itself; those are told in words of our
+/// own.
 fn told(error: Error) -> StoreError {
     match error {
         Error::BadEncoding(secret) | Error::BadDataFormat(secret, _) => {

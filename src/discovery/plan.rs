@@ -11,7 +11,7 @@ use super::last::LastServer;
 use super::lookup::{Lookup, Question};
 use super::manual::{ManualServer, ManualServers};
 use super::order::{Protocol, Row, SearchOrder};
-use super::race::{Move, Race, later};
+use super::race::{Move, Race};
 use super::search::{ClearText, Place, Search};
 use super::srv::Seed;
 use super::step::{
@@ -20,6 +20,7 @@ use super::step::{
 use super::trace::{Conclusion, Entry, Event, Trace};
 use crate::address::SipAddress;
 use crate::name::SrvName;
+use crate::now::later;
 use crate::policy::TrustedHost;
 use crate::text::WireText;
 

@@ -10,12 +10,7 @@ use super::facts::Facts;
 use super::lookup::{KnownHost, Lookup};
 use super::order::Protocol;
 use super::pace::Pace;
-
-/// `time` and then `wait`, even where a clock would overflow.
-pub(super) fn later(time: Instant, wait: Duration) -> Instant {
-    const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-    time.checked_add(wait).or_else(|| time.checked_add(YEAR)).unwrap_or(time)
-}
+use crate::now::later;
 
 /// The facts as they stand at one moment, and the pace by which they are judged.
 pub(super) struct Race<'a, C> {

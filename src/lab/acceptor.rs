@@ -384,7 +384,7 @@ const INFO: [(&str, &str); 2] = [
     ("Proxy-Authorization", "Proxy-Authentication-Info"),
 ];
 
-/// What is no REGISTER asks for compression [MS-SIPCOMP], and this server has none.
+/// To a method that this server does not serve: NEGOTIATE [MS-SIPCOMP], say, if it does not compress.
 pub(super) fn not_allowed() -> Answer {
     Answer::status(405, "Method Not Allowed").header("Allow: REGISTER")
 }

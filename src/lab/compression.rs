@@ -24,7 +24,7 @@ pub enum Compresses {
     FlushedAndCompressed,
     /// Bytes that are no SIP.
     Garbage,
-    /// Says yes after this time, and means it.
+    /// Says yes after this time, when nobody waits for it any more.
     Late(Duration),
     /// 405, as every server does that does not know the question.
     #[default]

@@ -155,7 +155,8 @@ impl Server {
         Self { compresses, ..self }
     }
 
-    /// The time between two bytes of a server with [`SipFault::Slow`](super::SipFault::Slow); 50 ms where it is not said.
+    /// The time between two bytes of a server with [`SipFault::Slow`](super::SipFault::Slow); 50 ms
+    /// where it is not said.
     #[must_use]
     pub fn interval(self, interval: Duration) -> Self {
         Self { interval, ..self }

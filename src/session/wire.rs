@@ -11,6 +11,7 @@ use tokio::time::{timeout, timeout_at};
 
 use crate::channel::ChannelError;
 use crate::clock::now;
+use crate::now::later;
 use crate::sip::Message;
 use crate::text::WireText;
 use crate::transport::{Connection, ConnectionFacts};
@@ -61,6 +62,8 @@ impl Shared {
 
     /// Signs `message` and sends it.
     pub(super) async fn send(&self, message: &Message) -> Result<(), SendError> {
+        // Dropped behind the lock, also where this is cancelled.
+        let _behind = CloseBehind(self);
         let mut outbox = self.outbox.lock().await;
         self.flush(&mut outbox).await?;
         let signed = self.upkeep().outgoing(message, now())?;
@@ -121,10 +124,22 @@ impl Shared {
         }
     }
 
-    /// Closes the direction to the server, unless somebody is writing, who then finds it closed.
+    /// Closes the direction to the server, unless somebody is writing, who then does.
     pub(super) fn close(&self) {
         if let Ok(mut outbox) = self.outbox.try_lock() {
             outbox.to = None;
+        }
+    }
+}
+
+/// Closes what the receiver could not close when it went, because somebody was writing.
+struct CloseBehind<'a>(&'a Shared);
+
+impl Drop for CloseBehind<'_> {
+    fn drop(&mut self) {
+        let is_over = self.0.upkeep().end().is_some();
+        if is_over {
+            self.0.close();
         }
     }
 }
@@ -150,7 +165,7 @@ impl Outbox {
             }
             to.flush().await
         };
-        let until = began.checked_add(within).unwrap_or(began);
+        let until = later(began, within);
         match timeout_at(until.into(), written).await {
             Ok(Ok(())) => *since = None,
             Ok(Err(error)) => {

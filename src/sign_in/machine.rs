@@ -13,7 +13,7 @@ use super::refusal::SignInError;
 use super::registration::Registration;
 use super::step::{Rules, Server, Step};
 use crate::auth::{Credentials, Protection};
-use crate::now::Now;
+use crate::now::{Now, later};
 use crate::random::Random;
 use crate::sip::{Answer, Challenge, Challenger, Message, Register, Response, Scheme};
 use crate::text::WireText;
@@ -128,7 +128,7 @@ impl SignIn {
             Next::Say(step) => step.clone(),
             Next::Send(bytes) => {
                 let bytes = bytes.clone();
-                let until = now.checked_add(self.rules.answer_within).unwrap_or(now);
+                let until = later(now, self.rules.answer_within);
                 self.next = Next::Hear(until);
                 self.passed_over = 0;
                 Step::Send(bytes)
@@ -199,6 +199,12 @@ impl SignIn {
     /// What is known of the user's credentials, for the next server.
     pub fn cache(&self) -> &CredentialCache {
         &self.cache
+    }
+
+    /// Whether the last request holds a whole proof. If the connection is lost behind it, the server
+    /// may have seen it, and the same again would be a second try.
+    pub fn has_proved(&self) -> bool {
+        [&self.proof, &self.beside].into_iter().flatten().any(|running| running.proof.is_complete())
     }
 
     /// The credentials that let us in; `None` before that, and as the user who is logged on.

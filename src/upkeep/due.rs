@@ -10,6 +10,7 @@ use super::lost::SessionError;
 use super::machine::{Errand, Upkeep};
 use super::step::Step;
 use crate::auth::Authorization;
+use crate::now::later;
 use crate::sign_in::{self, AskReason, Proof, SignIn, SignInError};
 use crate::sip::Message;
 use crate::text::WireText;
@@ -136,7 +137,7 @@ impl Upkeep {
         self.register = if self.leaving { last.sign_out() } else { last.next() };
         match self.proved() {
             Ok(bytes) => {
-                let until = now.checked_add(self.rules.answer_within).unwrap_or(now);
+                let until = later(now, self.rules.answer_within);
                 self.errand = Some(Errand::Register { rounds, until });
                 Step::Send(bytes)
             }

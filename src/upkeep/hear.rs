@@ -6,7 +6,7 @@ use super::lost::SessionError;
 use super::machine::{Errand, Upkeep};
 use super::step::{Heard, Step};
 use crate::auth::{Association, Protection};
-use crate::now::Now;
+use crate::now::{Now, later};
 use crate::sign_in::{Registration, SignIn, SignInError, Welcome};
 use crate::sip::{Answer, Contact, Message, Response, Scheme};
 use crate::text::WireText;
@@ -75,7 +75,7 @@ impl Upkeep {
         else {
             return;
         };
-        let until = now.checked_add(self.rules.answer_within).unwrap_or(now);
+        let until = later(now, self.rules.answer_within);
         self.former = self.proof.take().map(|proof| (proof, until));
         (self.register, self.cache, self.proof, self.beside) = (register, cache, proof, beside);
         self.associated(now);
