@@ -262,6 +262,23 @@ async fn a_saved_password_that_was_rejected_is_never_sent_again() {
 }
 
 #[tokio::test]
+async fn a_store_that_cannot_forget_is_left_alone_in_the_end() {
+    let diary = Diary::default();
+    let store = Memory::with(None, &diary);
+    *store.broken.lock().unwrap() = true;
+    let source = SavedCredentials::new(store.clone(), SavePassword::Allow);
+    for (stuck, given) in [(0..1023, true), (1022..1024, false)] {
+        for number in stuck {
+            let wrong = credentials(&format!("wrong {number}"));
+            *store.kept.lock().unwrap() = Some(wrong.clone());
+            source.judged(&address(), &wrong, Verdict::Rejected).await;
+        }
+        *store.kept.lock().unwrap() = Some(credentials(RIGHT));
+        assert_eq!(sign_in(false, &source, &diary).await.0.is_ok(), given);
+    }
+}
+
+#[tokio::test]
 async fn a_store_that_fails_leaves_the_person_and_says_why() {
     struct Locked;
     #[async_trait]

@@ -82,6 +82,10 @@ pub struct SavedCredentials<S> {
 }
 
 impl<S: CredentialStore> SavedCredentials<S> {
+    /// How many rejected credentials are remembered that a store could not forget. Then nothing of
+    /// that store's is given any more: which of it may be sent is no longer known.
+    pub const STUCK_LIMIT: usize = 1024;
+
     /// What `store` keeps.
     pub fn new(store: S, policy: SavePassword) -> Self {
         Self { store, policy, stuck: Mutex::default(), fault: Mutex::default() }
@@ -120,7 +124,9 @@ impl<S: CredentialStore> CredentialSource for SavedCredentials<S> {
             return None;
         }
         let kept = self.noted(self.store.load(&request.address).await)??;
-        (!lock(&self.stuck).iter().any(|stuck| stuck.are(&kept))).then_some(kept)
+        let stuck = lock(&self.stuck);
+        let known = stuck.len() < Self::STUCK_LIMIT && !stuck.iter().any(|stuck| stuck.are(&kept));
+        known.then_some(kept)
     }
 
     async fn judged(&self, address: &SipAddress, credentials: &Credentials, verdict: Verdict) {
@@ -134,8 +140,10 @@ impl<S: CredentialStore> CredentialSource for SavedCredentials<S> {
             }
             Verdict::Rejected => {
                 let forgotten = self.forget(address, credentials).await.is_some();
-                if !forgotten {
-                    lock(&self.stuck).push(credentials.clone());
+                let mut stuck = lock(&self.stuck);
+                let known = stuck.iter().any(|stuck| stuck.are(credentials));
+                if !forgotten && !known && stuck.len() < Self::STUCK_LIMIT {
+                    stuck.push(credentials.clone());
                 }
             }
         }

@@ -19,7 +19,8 @@ use crate::upkeep::{SendError, SessionError, Step, Upkeep};
 
 /// What both directions use.
 pub(super) struct Shared {
-    /// Locked for a moment only, and always after `outbox` where both are.
+    /// Never locked while something is awaited, and always after `outbox` where both are. A mechanism
+    /// that asks others in a renewal (Kerberos) holds it as long as that takes.
     upkeep: Mutex<Upkeep>,
     outbox: tokio::sync::Mutex<Outbox>,
     /// Something is due that was not.
