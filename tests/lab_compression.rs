@@ -235,7 +235,7 @@ async fn over_clear_text_nobody_is_asked() {
 }
 
 /// One bit of what the server sends, flipped inside TLS, all over the stream: the sign-in fails, or
-/// what it believes is what the server meant.
+/// what it believes is what the server meant. `SIGNIN_CASES` says how many bits are tried.
 #[tokio::test]
 async fn a_flipped_bit_never_makes_a_wrong_registration() {
     let lab = deployment(Compresses::Yes).start().await.unwrap();
@@ -243,7 +243,8 @@ async fn a_flipped_bit_never_makes_a_wrong_registration() {
     let good = sign_in(client.compression(Compression::Always)).await.unwrap();
     let bits = *came.lock().unwrap() * 8;
     let (mut failed, mut believed) = (0, 0);
-    for bit in (0..bits).step_by(bits / 97) {
+    let cases = std::env::var("SIGNIN_CASES").map_or(97, |cases| cases.parse().unwrap());
+    for bit in (0..bits).step_by((bits / cases).max(1)) {
         let client = wired(&lab, false, Some(bit)).0.compression(Compression::Always);
         let client = client.answer_within(Duration::from_millis(150));
         match sign_in(client.negotiate_within(Duration::from_millis(150))).await {
@@ -257,5 +258,5 @@ async fn a_flipped_bit_never_makes_a_wrong_registration() {
         }
     }
     println!("{failed} failed, {believed} believed");
-    assert!(failed > 50, "{failed} failed, {believed} believed");
+    assert!(failed > believed, "{failed} failed, {believed} believed");
 }
