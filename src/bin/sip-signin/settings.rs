@@ -7,7 +7,8 @@ use std::time::Duration;
 use clap::Args;
 use serde::Deserialize;
 use sip_signin::discovery::{
-    ClearText, ManualServer, ManualServers, Pace, Protocol, Search, SearchOrder, Seed, Timeouts,
+    ClearText, LastServer, ManualServer, ManualServers, Pace, Protocol, Search, SearchOrder, Seed,
+    Timeouts,
 };
 use sip_signin::{HostName, HostNamePolicy};
 
@@ -45,6 +46,12 @@ pub struct SearchOptions {
     /// Try the host names also when SRV lookups failed, not only when the records are absent
     #[arg(long)]
     hosts_after_failed_lookups: bool,
+    /// Try the best SRV record and no other, one server at a time, as Microsoft documents its client
+    #[arg(long)]
+    first_record_only: bool,
+    /// Try this server first, which let the user in before, as `host:port address`
+    #[arg(long, value_name = "SERVER")]
+    last: Option<LastServer>,
     /// The seed of the draws among servers of one priority, so that a search can be run again
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -92,6 +99,8 @@ struct Policy {
     pace: Option<String>,
     #[serde(rename = "hosts-after-failed-lookups")]
     hosts_after_failed_lookups: Option<bool>,
+    #[serde(rename = "first-record-only")]
+    first_record_only: Option<bool>,
     seed: Option<u64>,
     dns: Option<Vec<String>>,
     ca: Option<PathBuf>,
@@ -207,6 +216,9 @@ impl SearchOptions {
                 self.hosts_after_failed_lookups
                     || policy.hosts_after_failed_lookups.unwrap_or_default(),
             )
+            .first_srv_record_only(
+                self.first_record_only || policy.first_record_only.unwrap_or_default(),
+            )
             .timeouts(within(timeout));
         let paced = paced.transpose()?;
         search = search.pace(paced.unwrap_or_default());
@@ -217,11 +229,15 @@ impl SearchOptions {
         if let Some(servers) = by_hand {
             search = search.manual(servers);
         }
+        let search = search.build().map_err(|error| Problem::Together(error.to_string()))?;
         let dns = policy.dns.unwrap_or_default();
         let dns: Result<Vec<_>, _> = dns.iter().map(|server| dns_server(server)).collect();
         let dns = dns.map_err(Problem::Policy)?;
         Ok(Settings {
-            search: search.build().map_err(|error| Problem::Together(error.to_string()))?,
+            search: match &self.last {
+                Some(last) => search.remembering(last.clone()),
+                None => search,
+            },
             seed: self.seed.or(policy.seed).map(Seed),
             dns: if self.dns.is_empty() { dns } else { self.dns.clone() },
             ca: self.ca.clone().or(policy.ca),
