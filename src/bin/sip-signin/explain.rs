@@ -213,6 +213,12 @@ fn table(address: &SipAddress, search: &Search) -> Page {
     let mut page = Page::new();
     page.paragraph(LOUD, 0, &format!("{address} begins at {}.", table.domain));
     tell::rules(&mut page, search);
+    if let Some(last) = search.last() {
+        let first = format!(
+            "First {last}, if the rules still admit it; and nothing is asked unless it fails or dawdles."
+        );
+        page.paragraph(PLAIN, 0, &first);
+    }
     let row = |at: usize, asked: &Asked| {
         let place = if asked.used { format!("{at}.") } else { "-".into() };
         let name = match asked.port {
