@@ -55,6 +55,8 @@ enum Does {
     Says(&'static str, &'static str),
     /// Hangs up the first time after its challenge, then registers.
     HangsUp,
+    /// Hangs up after its challenge, and then takes no more connections.
+    HangsUpForGood,
     /// Hangs up on every proof.
     HangsUpOnProof,
     /// Never answers.
@@ -108,10 +110,13 @@ impl Transport for Network {
         self.0.dialled.lock().unwrap().push(endpoint.to_string());
         let host = endpoint.host.to_string();
         let mut does = self.0.servers.get(&*host).cloned().ok_or(ConnectFailure::Refused)?;
-        if let Does::HangsUp = does
+        if let Does::HangsUp | Does::HangsUpForGood = does
             && self.0.hung_up.fetch_add(1, Ordering::SeqCst) > 0
         {
-            does = Does::Registers;
+            match does {
+                Does::HangsUp => does = Does::Registers,
+                _ => return Err(ConnectFailure::Refused),
+            }
         }
         let (near, far) = tokio::io::duplex(65536);
         tokio::spawn(serve(does, far, Arc::clone(&self.0.proofs)));
@@ -135,7 +140,7 @@ async fn serve(does: Does, mut far: DuplexStream, proofs: Arc<AtomicUsize>) {
             if far.write_all(answer.as_bytes()).await.is_err() {
                 return;
             }
-            if let Does::HangsUp = does {
+            if let Does::HangsUp | Does::HangsUpForGood = does {
                 return;
             }
         }
@@ -155,7 +160,8 @@ fn answer(does: &Does, request: &Message, proved: bool) -> Option<String> {
     let (status, lines) = match (does, proved) {
         (Does::Silent, _) => return None,
         (Does::SendsOnAtOnce(to), _) => ("301 Moved", format!("Contact: {to}\r\n")),
-        (_, false) | (Does::Rejects | Does::HangsUp | Does::HangsUpOnProof, true) => {
+        (_, false)
+        | (Does::Rejects | Does::HangsUp | Does::HangsUpForGood | Does::HangsUpOnProof, true) => {
             ("401 Unauthorized", challenge)
         }
         (Does::Registers, true) => ("200 OK", format!("{right}Expires: 7200\r\n")),
@@ -327,6 +333,22 @@ async fn a_server_that_hangs_up_on_a_slow_typist_is_called_back() {
     assert_eq!(signed_in.endpoint.to_string(), "tls sip.contoso.com:5061");
     assert_eq!(person.asked.lock().unwrap().len(), 1);
     assert_eq!(network.dialled().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_cannot_be_called_back_gives_way_to_the_next() {
+    let (sip, pool) = ("sip.contoso.com", "pool1.contoso.com");
+    let network = Network::new([(sip, Does::HangsUpForGood), (pool, Does::Registers)]);
+    let person = Person::default();
+    let signed_in = network.client(&[sip, pool]).sign_in(&address(), &person).await.unwrap();
+    assert_eq!(signed_in.endpoint.to_string(), "tls pool1.contoso.com:5061");
+    assert_eq!((person.asked.lock().unwrap().len(), network.proofs()), (1, 1));
+
+    // It is still the one that is told of, where nobody else is there.
+    let network = Network::new([(sip, Does::HangsUpForGood)]);
+    let failure = network.client(&[sip]).sign_in(&address(), &Person::default()).await.unwrap_err();
+    assert!(matches!(failure.kind(), SignInFailureKind::NoServer { .. }), "{failure}");
+    assert_eq!(network.proofs(), 0);
 }
 
 /// Who believes no password may well say so by hanging up.

@@ -109,6 +109,8 @@ impl Client {
         let (mut failure, mut again) = (None, None);
         let mut traces = Vec::new();
         let (mut reached, first) = self.reach(search, &mut luggage).await;
+        // To call a server back cuts the search short that named it.
+        let mut cut_short = false;
         let kind = loop {
             match reached {
                 Ok(Reached::In(signed_in)) => {
@@ -120,8 +122,17 @@ impl Client {
                         Err(error) => break SignInFailureKind::SignIn(from, *error),
                     }
                 }
-                Ok(Reached::Again(endpoint)) => again = Some(endpoint),
+                Ok(Reached::Again(endpoint)) => {
+                    cut_short = traces.is_empty();
+                    again = Some(endpoint);
+                }
                 Err(kind) if !kind.may_be_mended() => break kind,
+                Err(_) if std::mem::take(&mut cut_short) => {
+                    let trace;
+                    (reached, trace) = self.reach(search, &mut luggage).await;
+                    traces.push(trace);
+                    continue;
+                }
                 Err(kind) => {
                     failure.get_or_insert(kind);
                 }
