@@ -17,7 +17,7 @@ gcc -O1 -o "$folder/mppcj" tests/judges/mppc/mppcj.c -ldl
 python3 tests/judges/mppc/corpus.py "$folder/corpus"
 
 # A package of its own: ironrdp-bulk needs a newer compiler than the crate promises to build with.
-cargo build --quiet --release --locked --manifest-path tests/judges/mppc/Cargo.toml
+cargo build --quiet --release --manifest-path tests/judges/mppc/Cargo.toml
 peers=$CARGO_TARGET_DIR/release/mppc-peers
 if [[ ${1:-} == bench ]]; then
     "$peers" bench "$folder/corpus" "${2:-5}"
