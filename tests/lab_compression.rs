@@ -1,5 +1,6 @@
 //! Compression for real: sockets, TLS, packets both ways, signatures inside.
 #![cfg(feature = "ntlm")]
+#![expect(clippy::disallowed_methods, reason = "the link between the two is the test's")]
 
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -8,15 +9,19 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use sip_signin::auth::{Credentials, Protection};
 use sip_signin::compression::{Compression, Level};
 use sip_signin::discovery::{Cause, ConnectFailure, Endpoint, Entry};
 use sip_signin::lab::{Compresses, Lab, LabBuilder, Server};
+use sip_signin::net::RustlsTransport;
 use sip_signin::{
     ClientBuilder, Connection, ConnectionFacts, FixedCredentials, SignInFailure, SignInFailureKind,
     SignedIn, Transport,
 };
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
 
 const ACCOUNT: &str = r"CONTOSO\jeremy";
 const PASSWORD: &str = "Passw0rd!";
@@ -259,4 +264,87 @@ async fn a_flipped_bit_never_makes_a_wrong_registration() {
     }
     println!("{failed} failed, {believed} believed");
     assert!(failed > believed, "{failed} failed, {believed} believed");
+}
+
+/// A server behind a link that flips one bit of what comes from it, below TLS.
+struct Bent {
+    tls: RustlsTransport,
+    server: SocketAddr,
+    flip: Option<usize>,
+    came: Arc<Mutex<usize>>,
+}
+
+impl Bent {
+    fn client(lab: &Lab, flip: Option<usize>) -> (ClientBuilder, Arc<Mutex<usize>>) {
+        let root = CertificateDer::from_pem_slice(lab.roots_pem().as_bytes()).unwrap();
+        let limit = Duration::from_millis(500);
+        let tls = RustlsTransport::with_roots([root]).unwrap().handshake_within(limit);
+        let server = lab.dial("192.0.2.10:5061".parse().unwrap()).unwrap();
+        let came = Arc::new(Mutex::new(0));
+        let bent = Self { tls, server, flip, came: Arc::clone(&came) };
+        let client = sip_signin::Client::builder(lab.resolver(), bent);
+        let client = client.compression(Compression::Always).answer_within(limit);
+        (client.negotiate_within(limit), came)
+    }
+}
+
+#[async_trait]
+impl Transport for Bent {
+    async fn connect(
+        &self,
+        endpoint: &Endpoint,
+        _: SocketAddr,
+    ) -> Result<Box<dyn Connection>, ConnectFailure> {
+        let link = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let here = link.local_addr().unwrap();
+        let (server, flip, came) = (self.server, self.flip, Arc::clone(&self.came));
+        tokio::spawn(async move {
+            let (mut near, mut far) =
+                (link.accept().await.unwrap().0, TcpStream::connect(server).await.unwrap());
+            let ((mut from_near, mut to_near), (mut from_far, mut to_far)) =
+                (near.split(), far.split());
+            let there = tokio::io::copy(&mut from_near, &mut to_far);
+            let back = async {
+                let (mut bytes, mut before) = ([0; 4096], 0);
+                while let Ok(count @ 1..) = from_far.read(&mut bytes).await {
+                    let place = flip.and_then(|bit| (bit / 8).checked_sub(before));
+                    if let Some(byte) = place.and_then(|place| bytes[..count].get_mut(place)) {
+                        *byte ^= 1 << (flip.unwrap() % 8);
+                    }
+                    before += count;
+                    *came.lock().unwrap() = before;
+                    if to_near.write_all(&bytes[..count]).await.is_err() {
+                        break;
+                    }
+                }
+            };
+            tokio::select! { _ = there => {}, () = back => {} }
+        });
+        self.tls.connect(endpoint, here).await
+    }
+}
+
+/// On the wire: TLS notices every bit, so that no damaged packet ever comes out of it. Only the
+/// version of a record may be anything, and changes nothing (RFC 8446 section 5.1).
+#[tokio::test]
+async fn a_bit_flipped_below_tls_ends_in_a_failure_or_changes_nothing() {
+    let lab = deployment(Compresses::Yes).start().await.unwrap();
+    let (client, came) = Bent::client(&lab, None);
+    let good = sign_in(client).await.unwrap().registration;
+    let (mut failed, mut unchanged) = (0, 0);
+    let bits = *came.lock().unwrap() * 8;
+    let cases = std::env::var("SIGNIN_CASES").map_or(97, |cases| cases.parse().unwrap());
+    for bit in (0..bits).step_by((bits / cases).max(1)) {
+        match sign_in(Bent::client(&lab, Some(bit)).0).await {
+            Err(_) => failed += 1,
+            Ok(signed_in) => {
+                unchanged += 1;
+                let came = signed_in.registration;
+                assert_eq!(came.protection, Protection::Verified, "bit {bit} of {bits}");
+                assert_eq!((came.expires, came.server), (good.expires, good.server.clone()));
+            }
+        }
+    }
+    println!("{failed} failed, {unchanged} unchanged");
+    assert!(failed > 20 * unchanged, "{failed} failed, {unchanged} unchanged");
 }
