@@ -93,7 +93,9 @@ impl NameRule {
     /// # Errors
     /// [`Refusal`] when the host is not tied to `domain` and below no trusted domain.
     pub fn admit(&self, host: &HostName, domain: &HostName) -> Result<TrustedHost, Refusal> {
-        self.tie(host, domain)?;
+        if !self.policy.admits(host, domain) {
+            self.tie(host, domain)?;
+        }
         Ok(TrustedHost { host: Host::Name(host.clone()), origin: Origin::Rule })
     }
 

@@ -1,13 +1,14 @@
 //! The servers that a plan may try, and its connects to them.
 
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use smallvec::SmallVec;
 
 use super::ADDRESS_LIMIT;
 use super::endpoint::{Endpoint, Family};
 use super::lookup::{Addresses, KnownHost, Question};
+use super::moment::Moment;
 use super::order::Protocol;
 
 /// A place in the order of candidates: TLS before TCP, then the row, then the place in the answer.
@@ -49,7 +50,7 @@ pub(super) struct Candidate<C> {
     /// It was adopted once; it is never offered again.
     pub(super) spent: bool,
     /// Its first dial since the last adoption.
-    pub(super) opened: Option<Instant>,
+    pub(super) opened: Option<Moment>,
     /// The addresses that came with the SRV answer that ranks it; they are for no other.
     pub(super) came_along: Addresses,
     /// Its connects, the latest last; inline for a host with an address of each family.
@@ -60,8 +61,8 @@ pub(super) struct Candidate<C> {
 #[derive(Debug)]
 pub(super) struct Dial<C> {
     pub(super) address: IpAddr,
-    pub(super) since: Instant,
-    pub(super) until: Instant,
+    pub(super) since: Moment,
+    pub(super) until: Moment,
     pub(super) state: Dialled<C>,
 }
 
@@ -88,9 +89,16 @@ pub(super) enum Standing {
     /// It has a connection.
     Ready,
     /// It is being dialled or resolved: since its first dial, or else since its host was asked for.
-    Open { since: Instant },
+    Open { since: Moment },
     /// Neither; it has failed once no address is left and nothing to ask for.
     Idle,
+}
+
+/// The first of the family whose turn it is, or else the first.
+fn in_turn<'a>(mut from: impl Iterator<Item = &'a IpAddr>, turn: Family) -> Option<&'a IpAddr> {
+    let first = from.next()?;
+    let is_its = |ip: &&IpAddr| Family::of(**ip) == turn;
+    if is_its(&first) { Some(first) } else { from.find(is_its).or(Some(first)) }
 }
 
 impl<C> Candidate<C> {
@@ -128,7 +136,7 @@ impl<C> Candidate<C> {
     }
 
     /// When each open connect is given up.
-    pub(super) fn dues(&self) -> impl Iterator<Item = Instant> {
+    pub(super) fn dues(&self) -> impl Iterator<Item = Moment> {
         self.dials.iter().filter(|dial| dial.is_open()).map(|dial| dial.until)
     }
 
@@ -150,17 +158,12 @@ impl<C> Candidate<C> {
         }
         let last = self.dials.last().map(|dial| Family::of(dial.address));
         let turn = if last == Some(Family::V6) { Family::V4 } else { Family::V6 };
-        let came_along = |family| {
-            let mut own = self.came_along.iter().filter(|ip| Family::of(**ip) == family);
-            own.find(|ip| self.is_new(**ip))
+        let came_along = self.came_along.iter().filter(|ip| self.is_new(**ip));
+        let looked_up = || {
+            let own = host.addresses.iter().filter(|ip| self.is_new(**ip));
+            own.filter(|ip| !self.came_along.contains(ip) && self.has_room(host, **ip))
         };
-        let looked_up = |family| {
-            let mut own = self.looked_up(host, family).enumerate();
-            let (place, address) = own.find(|(_, ip)| self.is_new(**ip))?;
-            self.has_room(host, family, place).then_some(address)
-        };
-        let next = came_along(turn).or_else(|| came_along(turn.other()));
-        next.or_else(|| looked_up(turn)).or_else(|| looked_up(turn.other())).copied()
+        in_turn(came_along, turn).or_else(|| in_turn(looked_up(), turn)).copied()
     }
 
     fn is_new(&self, address: IpAddr) -> bool {
@@ -177,33 +180,35 @@ impl<C> Candidate<C> {
         own.filter(|ip| !self.came_along.contains(ip))
     }
 
-    /// Whether the limit has room for the address at this place among those of one family that the
-    /// lookup found. Half of it is sure; what the other family leaves comes on top once its answer
-    /// is known, so that the arrival of the answers does not decide which addresses are dialled.
-    fn has_room(&self, host: &KnownHost, family: Family, place: usize) -> bool {
+    /// Whether the limit has room for this address among those of its family that the lookup found.
+    /// Half of it is sure; what the other family leaves comes on top once its answer is known, so
+    /// that the arrival of the answers does not decide which addresses are dialled.
+    fn has_room(&self, host: &KnownHost, address: IpAddr) -> bool {
+        let family = Family::of(address);
         let room = ADDRESS_LIMIT.saturating_sub(self.came_along.len());
         let sure = match family {
             Family::V6 => room.div_ceil(2),
             Family::V4 => room / 2,
         };
+        let place = self.looked_up(host, family).take_while(|ip| **ip != address).count();
         let left = |other| room.saturating_sub(self.looked_up(host, other).count());
         let other = family.other();
         place < sure || host.lookup(other).is_done() && place < left(other)
     }
 
     /// Adds a connect that begins now.
-    pub(super) fn dial(&mut self, address: IpAddr, now: Instant, until: Instant) {
+    pub(super) fn dial(&mut self, address: IpAddr, now: Moment, until: Moment) {
         self.opened = self.opened.or(Some(now));
         self.dials.push(Dial { address, since: now, until, state: Dialled::Open });
     }
 
     /// What became of an open connect: of two connections the first one counts, the other is
     /// dropped.
-    pub(super) fn settle(&mut self, address: IpAddr, connection: Option<C>, now: Instant) -> bool {
+    pub(super) fn settle(&mut self, address: IpAddr, connection: Option<C>, now: Moment) -> bool {
         let second = self.dials.iter().any(Dial::is_ready);
         let mut open = self.dials.iter_mut().filter(|dial| dial.is_open() && dial.until > now);
         let Some(dial) = open.find(|dial| dial.address == address) else { return false };
-        let after = now.saturating_duration_since(dial.since);
+        let after = now.since(dial.since);
         dial.state = match connection.filter(|_| !second) {
             Some(connection) => Dialled::Ready { connection, after },
             None => Dialled::Failed,

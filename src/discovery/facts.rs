@@ -3,14 +3,13 @@
 //! Everything here is either an answer that came or a step that is open; what to do next is derived
 //! from it. So late, unordered and missing answers need no case of their own.
 
-use std::time::Instant;
-
 use smallvec::SmallVec;
 
 use super::TARGET_LIMIT;
 use super::candidate::{Candidate, Rank};
 use super::endpoint::Endpoint;
 use super::lookup::{Addresses, KnownHost, Question};
+use super::moment::Moment;
 use super::order::Protocol;
 use crate::policy::TrustedHost;
 
@@ -33,9 +32,9 @@ impl<C> Facts<C> {
     /// Room for an ordinary search, so that nothing is allocated on its way.
     pub(super) fn new() -> Self {
         Self {
-            questions: Vec::with_capacity(4),
-            hosts: Vec::with_capacity(8),
-            candidates: Vec::with_capacity(8),
+            questions: Vec::with_capacity(2),
+            hosts: Vec::with_capacity(2),
+            candidates: Vec::with_capacity(2),
             host_rows: false,
             unaskable: false,
             no_clear_text: false,
@@ -111,13 +110,13 @@ impl<C> Facts<C> {
     }
 
     /// SRV questions that can still change which candidate comes next, and since when each is open.
-    pub(super) fn open_questions(&self) -> impl Iterator<Item = (&Question, Instant)> {
+    pub(super) fn open_questions(&self) -> impl Iterator<Item = (&Question, Moment)> {
         let matters = |q: &&Question| q.protocol == Protocol::Tls || !self.no_clear_text;
         self.questions.iter().filter(matters).filter_map(Question::open)
     }
 
     /// When each open lookup and connect is given up.
-    pub(super) fn dues(&self) -> impl Iterator<Item = Instant> {
+    pub(super) fn dues(&self) -> impl Iterator<Item = Moment> {
         let questions = self.questions.iter().filter_map(|question| question.lookup.open_until());
         let hosts = self.hosts.iter().flat_map(KnownHost::dues);
         questions.chain(hosts).chain(self.candidates.iter().flat_map(Candidate::dues))

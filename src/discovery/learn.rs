@@ -1,12 +1,12 @@
 //! What came of the steps: answers become facts, and what follows from them is said in the trace.
 
 use std::net::IpAddr;
-use std::time::Instant;
 
 use super::answer::{Answer, ConnectFailure, LookupFailure, SrvAnswer};
 use super::candidate::{Dial, Dialled, Rank};
 use super::endpoint::{Endpoint, Family};
 use super::lookup::{Lookup, learn};
+use super::moment::Moment;
 use super::order::{Protocol, SearchOrder};
 use super::plan::DiscoveryPlan;
 use super::search::ClearText;
@@ -21,7 +21,7 @@ impl<C> DiscoveryPlan<C> {
         at: usize,
         name: SrvName,
         learned: Result<Answer<SrvAnswer>, LookupFailure>,
-        now: Instant,
+        now: Moment,
     ) {
         let Some(question) = self.facts.questions.get_mut(at) else { return };
         if question.lookup.open_until().is_none_or(|until| until <= now) {
@@ -102,7 +102,7 @@ impl<C> DiscoveryPlan<C> {
         host: HostName,
         family: Family,
         learned: Result<Answer<Vec<IpAddr>>, LookupFailure>,
-        now: Instant,
+        now: Moment,
     ) {
         let Some(known) = self.facts.hosts.get_mut(at) else { return };
         let lookup = known.lookup_mut(family);
@@ -146,7 +146,7 @@ impl<C> DiscoveryPlan<C> {
         endpoint: Endpoint,
         address: IpAddr,
         result: Result<C, ConnectFailure>,
-        now: Instant,
+        now: Moment,
     ) {
         let Some(candidate) = self.facts.candidate_mut(number) else { return };
         let (connection, result) = match result {
@@ -157,25 +157,26 @@ impl<C> DiscoveryPlan<C> {
             return;
         }
         let tls_server = result.as_ref().err().is_none_or(|failure| !failure.leaves_clear_text());
-        let shown = (endpoint.protocol == Protocol::Tls && tls_server).then(|| endpoint.clone());
+        let shown = endpoint.protocol == Protocol::Tls && tls_server && self.may_use_clear_text();
+        let shown = shown.then(|| endpoint.clone());
         self.log(Entry::ConnectEnded(endpoint, address, result));
-        shown.into_iter().for_each(|endpoint| self.rule_out_clear_text(endpoint));
-    }
-
-    /// A TLS server has shown itself: clear text beside it would be a downgrade.
-    fn rule_out_clear_text(&mut self, endpoint: Endpoint) {
-        let tcp_row =
-            |order: &SearchOrder| order.rows().iter().any(|r| r.protocol() == Protocol::Tcp);
-        let possible = self.search().clear_text == ClearText::Allow
-            && self.search().order().is_some_and(tcp_row);
-        if possible && !self.facts.no_clear_text {
+        // Clear text beside it would be a downgrade.
+        if let Some(endpoint) = shown {
             self.facts.no_clear_text = true;
             self.conclude(Conclusion::NoClearText(endpoint));
         }
     }
 
+    fn may_use_clear_text(&self) -> bool {
+        let tcp_row =
+            |order: &SearchOrder| order.rows().iter().any(|r| r.protocol() == Protocol::Tcp);
+        self.search().clear_text == ClearText::Allow
+            && !self.facts.no_clear_text
+            && self.trace.search().order().is_some_and(tcp_row)
+    }
+
     /// Everything open whose time is over has failed as timed out.
-    pub(super) fn give_up_overdue(&mut self, now: Instant) {
+    pub(super) fn give_up_overdue(&mut self, now: Moment) {
         if now < self.first_due {
             return;
         }
@@ -216,7 +217,7 @@ impl<C> DiscoveryPlan<C> {
     /// An answer stands above what was concluded from it.
     fn log_above(&mut self, line: usize, entry: Entry) {
         self.log(entry);
-        if let Some(lines) = self.trace.events.get_mut(line..) {
+        if let Some(lines @ [_, _, ..]) = self.trace.events.get_mut(line..) {
             lines.rotate_right(1);
         }
     }

@@ -1,13 +1,13 @@
 //! Where the lookups of a plan stand: SRV questions, and the hosts that candidates need.
 
 use std::net::IpAddr;
-use std::time::Instant;
 
 use smallvec::SmallVec;
 
 use super::ADDRESS_LIMIT;
 use super::answer::LookupFailure;
 use super::endpoint::Family;
+use super::moment::Moment;
 use super::order::Protocol;
 use crate::name::SrvName;
 use crate::policy::TrustedHost;
@@ -16,7 +16,7 @@ use crate::policy::TrustedHost;
 #[derive(Clone, Debug)]
 pub(super) enum Lookup {
     Unasked,
-    Open { since: Instant, until: Instant },
+    Open { since: Moment, until: Moment },
     Absent,
     Failed(LookupFailure),
     Found,
@@ -27,7 +27,7 @@ impl Lookup {
         matches!(self, Self::Absent | Self::Failed(_) | Self::Found)
     }
 
-    pub(super) fn open_since(&self) -> Option<Instant> {
+    pub(super) fn open_since(&self) -> Option<Moment> {
         match self {
             Self::Open { since, .. } => Some(*since),
             _ => None,
@@ -35,14 +35,14 @@ impl Lookup {
     }
 
     /// When it is given up, if it is open.
-    pub(super) fn open_until(&self) -> Option<Instant> {
+    pub(super) fn open_until(&self) -> Option<Moment> {
         match self {
             Self::Open { until, .. } => Some(*until),
             _ => None,
         }
     }
 
-    pub(super) fn is_overdue(&self, now: Instant) -> bool {
+    pub(super) fn is_overdue(&self, now: Moment) -> bool {
         self.open_until().is_some_and(|until| until <= now)
     }
 
@@ -67,7 +67,7 @@ pub(super) struct Question {
 
 impl Question {
     /// Itself and since when, if it is open.
-    pub(super) fn open(&self) -> Option<(&Self, Instant)> {
+    pub(super) fn open(&self) -> Option<(&Self, Moment)> {
         self.lookup.open_since().map(|since| (self, since))
     }
 }
@@ -101,7 +101,7 @@ pub(super) struct KnownHost {
     /// What the lookups found.
     pub(super) addresses: Addresses,
     /// When the first IPv4 address came.
-    pub(super) v4_since: Option<Instant>,
+    pub(super) v4_since: Option<Moment>,
 }
 
 impl KnownHost {
@@ -114,7 +114,7 @@ impl KnownHost {
     }
 
     /// Keeps the addresses that a lookup found; returns how many are beyond the limit.
-    pub(super) fn learn(&mut self, found: impl Iterator<Item = IpAddr>, now: Instant) -> usize {
+    pub(super) fn learn(&mut self, found: impl Iterator<Item = IpAddr>, now: Moment) -> usize {
         let left_out = learn(&mut self.addresses, found);
         let v4 = self.addresses.iter().any(IpAddr::is_ipv4);
         self.v4_since = self.v4_since.or(v4.then_some(now));
@@ -135,13 +135,13 @@ impl KnownHost {
         }
     }
 
-    pub(super) fn open_since(&self) -> Option<Instant> {
+    pub(super) fn open_since(&self) -> Option<Moment> {
         let (v6, v4) = (self.v6.open_since(), self.v4.open_since());
         v6.into_iter().chain(v4).min()
     }
 
     /// When each open lookup is given up.
-    pub(super) fn dues(&self) -> impl Iterator<Item = Instant> {
+    pub(super) fn dues(&self) -> impl Iterator<Item = Moment> {
         [&self.v6, &self.v4].into_iter().filter_map(Lookup::open_until)
     }
 

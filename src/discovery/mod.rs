@@ -27,6 +27,8 @@
 //! # Ok::<(), sip_signin::AddressError>(())
 //! ```
 
+mod moment;
+
 mod srv;
 
 mod answer;

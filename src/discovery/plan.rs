@@ -10,9 +10,10 @@ use super::facts::Facts;
 use super::last::LastServer;
 use super::lookup::{Lookup, Question};
 use super::manual::{ManualServer, ManualServers};
+use super::moment::Moment;
 use super::order::{Protocol, Row, SearchOrder};
 use super::race::{Move, Race};
-use super::search::{ClearText, Place, Search};
+use super::search::{ClearText, Place, Search, Settings};
 use super::srv::Seed;
 use super::step::{
     Connect, Connected, LookupHost, LookupSrv, Outcome, PlanId, Step, Ticket, Token, What,
@@ -33,12 +34,12 @@ pub struct DiscoveryPlan<C> {
     /// Counts adoptions: a step from before the last one is worth nothing.
     epoch: u32,
     start: Instant,
-    latest: Instant,
-    /// From the start to the latest.
-    age: Duration,
-    pub(super) deadline: Instant,
+    seen: Instant,
+    /// The same, by the search's own clock.
+    latest: Moment,
+    pub(super) deadline: Moment,
     /// Nothing that is open is overdue before.
-    pub(super) first_due: Instant,
+    pub(super) first_due: Moment,
     state: State,
     steps: usize,
     pub(super) facts: Facts<C>,
@@ -58,13 +59,13 @@ enum State {
 impl<C> DiscoveryPlan<C> {
     /// Plans the search for the server of `address`; it begins at `now`.
     pub fn new(address: &SipAddress, search: &Search, seed: Seed, now: Instant) -> Self {
-        let deadline = later(now, search.timeouts.search);
+        let deadline = Moment::START.later(search.timeouts().search);
         let mut plan = Self {
             id: PlanId::unique(),
             epoch: 0,
             start: now,
-            latest: now,
-            age: Duration::ZERO,
+            seen: now,
+            latest: Moment::START,
             deadline,
             first_due: deadline,
             state: State::Searching,
@@ -72,7 +73,7 @@ impl<C> DiscoveryPlan<C> {
             facts: Facts::new(),
             trace: Trace::new(address.clone(), search.clone(), seed),
         };
-        match &search.place {
+        match &search.settings().place {
             Place::Automatic(order) => plan.put_questions(order),
             Place::Manual(servers) => plan.add_manual(servers),
             Place::Redirect(Endpoint { protocol, host, port }) => {
@@ -80,7 +81,7 @@ impl<C> DiscoveryPlan<C> {
                 plan.facts.add_candidate(host.clone(), *port, rank, false);
             }
         }
-        search.last.iter().for_each(|last| plan.remember(last));
+        search.last().iter().for_each(|last| plan.remember(last));
         plan
     }
 
@@ -105,7 +106,7 @@ impl<C> DiscoveryPlan<C> {
             Move::Adopt(candidate) => self.adopt(candidate, now),
             Move::Wait(wake) => {
                 let until = wake.filter(|_| over.is_none());
-                until.map(|until| Step::Wait { until: until.min(self.deadline) })
+                until.map(|until| Step::Wait { until: self.instant(until.min(self.deadline)) })
             }
         };
         step.unwrap_or_else(|| {
@@ -127,7 +128,7 @@ impl<C> DiscoveryPlan<C> {
         match (self.state, what) {
             (State::Idle { left }, What::Useless { why, search_on }) => {
                 self.state = if search_on { State::Searching } else { State::Over };
-                self.deadline = later(now, left);
+                self.deadline = now.later(left);
                 if search_on {
                     self.log(Entry::Useless(why));
                 } else {
@@ -160,20 +161,25 @@ impl<C> DiscoveryPlan<C> {
         &self.trace
     }
 
-    pub(super) fn search(&self) -> &Search {
-        self.trace.search()
+    pub(super) fn search(&self) -> &Settings {
+        self.trace.search().settings()
     }
 
-    fn advance(&mut self, now: Instant) -> Instant {
-        if now > self.latest {
-            self.latest = now;
-            self.age = now.saturating_duration_since(self.start);
+    fn advance(&mut self, now: Instant) -> Moment {
+        if now > self.seen {
+            self.seen = now;
+            self.latest = Moment::START.later(now.saturating_duration_since(self.start));
         }
         self.latest
     }
 
+    /// By the caller's clock.
+    fn instant(&self, moment: Moment) -> Instant {
+        later(self.start, moment.since(Moment::START))
+    }
+
     pub(super) fn log(&mut self, entry: Entry) {
-        self.trace.events.push(Event { at: self.age, entry });
+        self.trace.events.push(Event { at: self.latest.since(Moment::START), entry });
     }
 
     pub(super) fn conclude(&mut self, conclusion: Conclusion) {
@@ -185,8 +191,8 @@ impl<C> DiscoveryPlan<C> {
     }
 
     /// When a step is given up that begins now.
-    fn due(&mut self, now: Instant, limit: Duration) -> Instant {
-        let until = later(now, limit).min(self.deadline);
+    fn due(&mut self, now: Moment, limit: Duration) -> Moment {
+        let until = now.later(limit).min(self.deadline);
         self.first_due = self.first_due.min(until);
         until
     }
@@ -287,7 +293,7 @@ impl<C> DiscoveryPlan<C> {
     }
 
     fn add_host_rows(&mut self, sure: bool) {
-        let Some(order) = self.search().order().cloned() else { return };
+        let Some(order) = self.trace.search().order().cloned() else { return };
         let domain = self.trace.address().domain().clone();
         let clear_text = sure && self.search().clear_text == ClearText::Allow;
         if order.rows().iter().any(|row| matches!(row, Row::Host { .. })) {
@@ -311,31 +317,45 @@ impl<C> DiscoveryPlan<C> {
 
 /// What to do next.
 impl<C> DiscoveryPlan<C> {
-    fn ask_srv(&mut self, at: usize, now: Instant) -> Option<Step<C>> {
+    fn ask_srv(&mut self, at: usize, now: Moment) -> Option<Step<C>> {
         let until = self.due(now, self.search().timeouts.lookup);
         let question = self.facts.questions.get_mut(at)?;
         question.lookup = Lookup::Open { since: now, until };
         let name = question.name.clone();
         self.count_step(Entry::AskedSrv(name.clone()));
-        Some(Step::LookupSrv(LookupSrv { ticket: self.ticket(at), name, until }))
+        Some(Step::LookupSrv(LookupSrv {
+            ticket: self.ticket(at),
+            name,
+            until: self.instant(until),
+        }))
     }
 
-    fn ask_host(&mut self, at: usize, family: Family, now: Instant) -> Option<Step<C>> {
+    fn ask_host(&mut self, at: usize, family: Family, now: Moment) -> Option<Step<C>> {
         let until = self.due(now, self.search().timeouts.lookup);
         let known = self.facts.hosts.get_mut(at)?;
         *known.lookup_mut(family) = Lookup::Open { since: now, until };
         let host = known.host.name()?.clone();
         self.count_step(Entry::AskedHost(host.clone(), family));
-        Some(Step::LookupHost(LookupHost { ticket: self.ticket(at), host, family, until }))
+        Some(Step::LookupHost(LookupHost {
+            ticket: self.ticket(at),
+            host,
+            family,
+            until: self.instant(until),
+        }))
     }
 
-    fn dial(&mut self, number: usize, address: IpAddr, now: Instant) -> Option<Step<C>> {
+    fn dial(&mut self, number: usize, address: IpAddr, now: Moment) -> Option<Step<C>> {
         let until = self.due(now, self.search().timeouts.connect);
         let candidate = self.facts.candidate_mut(number)?;
         candidate.dial(address, now, until);
         let endpoint = candidate.endpoint.clone();
         self.count_step(Entry::Dialled(endpoint.clone(), address));
-        Some(Step::Connect(Connect { ticket: self.ticket(number), endpoint, address, until }))
+        Some(Step::Connect(Connect {
+            ticket: self.ticket(number),
+            endpoint,
+            address,
+            until: self.instant(until),
+        }))
     }
 
     fn count_step(&mut self, entry: Entry) {
@@ -344,7 +364,7 @@ impl<C> DiscoveryPlan<C> {
     }
 
     /// Why no new step may be offered, if so.
-    fn bound_reached(&self, now: Instant) -> Option<Conclusion> {
+    fn bound_reached(&self, now: Moment) -> Option<Conclusion> {
         if now >= self.deadline {
             return Some(Conclusion::Deadline(self.search().timeouts.search));
         }
@@ -356,13 +376,13 @@ impl<C> DiscoveryPlan<C> {
     }
 
     /// Adopts a ready connection: everything else that is open is forgotten.
-    fn adopt(&mut self, number: usize, now: Instant) -> Option<Step<C>> {
+    fn adopt(&mut self, number: usize, now: Moment) -> Option<Step<C>> {
         let candidate = self.facts.candidate_mut(number)?;
         let (address, connection) = candidate.adopt()?;
         let endpoint = candidate.endpoint.clone();
         self.facts.forget_open();
         self.epoch = self.epoch.wrapping_add(1);
-        self.state = State::Idle { left: self.deadline.saturating_duration_since(now) };
+        self.state = State::Idle { left: self.deadline.since(now) };
         self.log(Entry::Connected(endpoint.clone(), address));
         let address = SocketAddr::new(address, endpoint.port);
         let token = Token { ticket: self.ticket(number) };

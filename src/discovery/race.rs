@@ -1,24 +1,24 @@
 //! Who may start beside whom, and who has waited long enough: the pace, applied to the facts.
 
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::CONNECT_LIMIT;
 use super::candidate::{Candidate, Standing};
 use super::endpoint::Family;
 use super::facts::Facts;
 use super::lookup::{KnownHost, Lookup};
+use super::moment::Moment;
 use super::order::Protocol;
 use super::pace::Pace;
-use crate::now::later;
 
 /// The facts as they stand at one moment, and the pace by which they are judged.
 pub(super) struct Race<'a, C> {
     facts: &'a Facts<C>,
     pace: &'a Pace,
-    now: Instant,
+    now: Moment,
     /// The earliest time at which something changes without an outcome.
-    wake: Option<Instant>,
+    wake: Option<Moment>,
 }
 
 /// What a race comes to. Candidates go by their numbers, questions and hosts by their places.
@@ -28,23 +28,23 @@ pub(super) enum Move {
     Dial(usize, IpAddr),
     Adopt(usize),
     /// Nothing, until then; without a time nothing will ever come of it.
-    Wait(Option<Instant>),
+    Wait(Option<Moment>),
 }
 
 /// From when on the next candidate may start: never before a better one settled, or then.
 #[derive(Clone, Copy)]
-struct Gate(Option<Instant>);
+struct Gate(Option<Moment>);
 
 impl Gate {
     /// Something better has been open since then; it has its head start.
-    fn behind(&mut self, since: Instant, head_start: Option<Duration>) {
-        let after = head_start.map(|head| later(since, head));
+    fn behind(&mut self, since: Moment, head_start: Option<Duration>) {
+        let after = head_start.map(|head| since.later(head));
         self.0 = self.0.zip(after).map(|(gate, after)| gate.max(after));
     }
 }
 
 impl<'a, C> Race<'a, C> {
-    pub(super) fn new(facts: &'a Facts<C>, pace: &'a Pace, now: Instant) -> Self {
+    pub(super) fn new(facts: &'a Facts<C>, pace: &'a Pace, now: Moment) -> Self {
         Self { facts, pace, now, wake: None }
     }
 
@@ -79,7 +79,7 @@ impl<'a, C> Race<'a, C> {
         else {
             return true;
         };
-        let end = later(since, head_start);
+        let end = since.later(head_start);
         if end > self.now {
             self.wake_at(end);
         }
@@ -159,17 +159,17 @@ impl<'a, C> Race<'a, C> {
         candidate: &Candidate<C>,
         host: &KnownHost,
         address: IpAddr,
-    ) -> Option<Instant> {
+    ) -> Option<Moment> {
         if candidate.is_dialling() {
             let last = candidate.dials.last()?;
-            return Some(later(last.since, self.pace.address_delay?));
+            return Some(last.since.later(self.pace.address_delay?));
         }
         let looked_up = !candidate.came_along.contains(&address);
         match (&host.v6, host.v4_since) {
             (Lookup::Open { .. }, Some(since))
                 if looked_up && address.is_ipv4() && candidate.opened.is_none() =>
             {
-                Some(later(since, self.pace.resolution_delay))
+                Some(since.later(self.pace.resolution_delay))
             }
             _ => Some(self.now),
         }
@@ -188,7 +188,7 @@ impl<'a, C> Race<'a, C> {
             _ => None,
         });
         let since = questions.map(|(_, since)| since).chain(candidates).max();
-        match since.map(|since| later(since, wait)) {
+        match since.map(|since| since.later(wait)) {
             Some(until) if until > self.now && !at_once => {
                 self.wake_at(until);
                 None
@@ -204,7 +204,7 @@ impl<'a, C> Race<'a, C> {
         self.wake = questions.chain(candidates).chain(self.wake).min();
     }
 
-    fn wake_at(&mut self, time: Instant) {
+    fn wake_at(&mut self, time: Moment) {
         self.wake = Some(self.wake.map_or(time, |earlier| earlier.min(time)));
     }
 }

@@ -1,6 +1,7 @@
 //! What is searched for, and by which rules: the settings of one search.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::endpoint::Endpoint;
@@ -22,7 +23,8 @@ pub enum ClearText {
     Allow,
 }
 
-/// The settings of a search. [`Search::default`] is Communicator's own search with TLS only.
+/// The settings of a search; a clone shares them. [`Search::default`] is Communicator's own search with
+/// TLS only.
 ///
 /// ```
 /// use sip_signin::HostNamePolicy;
@@ -35,9 +37,12 @@ pub enum ClearText {
 ///     .build()?;
 /// # Ok::<(), sip_signin::discovery::SearchError>(())
 /// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Search(Arc<Settings>);
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
-pub struct Search {
+pub(super) struct Settings {
     pub(super) place: Place,
     pub(super) names: NameRule,
     pub(super) clear_text: ClearText,
@@ -66,7 +71,7 @@ impl Search {
 
     /// The search order; `None` with manual servers.
     pub fn order(&self) -> Option<&SearchOrder> {
-        match &self.place {
+        match &self.0.place {
             Place::Automatic(order) => Some(order),
             Place::Manual(_) | Place::Redirect(_) => None,
         }
@@ -74,7 +79,7 @@ impl Search {
 
     /// The manual servers, if there are any.
     pub fn manual(&self) -> Option<&ManualServers> {
-        match &self.place {
+        match &self.0.place {
             Place::Automatic(_) | Place::Redirect(_) => None,
             Place::Manual(servers) => Some(servers),
         }
@@ -82,53 +87,71 @@ impl Search {
 
     /// The name rule.
     pub fn names(&self) -> &NameRule {
-        &self.names
+        &self.0.names
     }
 
     /// Whether clear text may be used.
     pub fn clear_text(&self) -> ClearText {
-        self.clear_text
+        self.0.clear_text
     }
 
     /// The pace.
     pub fn pace(&self) -> Pace {
-        self.pace
+        self.0.pace
     }
 
     /// What bounds its time.
     pub fn timeouts(&self) -> Timeouts {
-        self.timeouts
+        self.0.timeouts
     }
 
     /// The same, but tries this server first, which let the user in before; with `None` none is. With
     /// manual servers it only saves the lookup of its address: their order is the administrator's.
     #[must_use]
     pub fn remembering(&self, last: impl Into<Option<LastServer>>) -> Self {
-        Self { last: last.into(), ..self.clone() }
+        self.with(|settings| settings.last = last.into())
     }
 
     /// The server that is tried first, if there is one.
     pub fn last(&self) -> Option<&LastServer> {
-        self.last.as_ref()
+        self.0.last.as_ref()
     }
 
     /// The same, but for this server alone, which a redirect named and
     /// [`Redirects`](crate::sign_in::Redirects) permitted.
     #[must_use]
     pub fn redirected_to(&self, endpoint: Endpoint) -> Self {
-        Self { place: Place::Redirect(endpoint), last: None, ..self.clone() }
+        self.with(|settings| {
+            settings.place = Place::Redirect(endpoint);
+            settings.last = None;
+        })
     }
-}
 
-impl Search {
+    pub(super) fn settings(&self) -> &Settings {
+        &self.0
+    }
+
+    fn with(&self, change: impl FnOnce(&mut Settings)) -> Self {
+        let mut search = self.clone();
+        change(Arc::make_mut(&mut search.0));
+        search
+    }
+
     /// The same at another pace.
     #[must_use]
     pub fn with_pace(&self, pace: Pace) -> Self {
-        Self { pace, ..self.clone() }
+        self.with(|settings| settings.pace = pace)
     }
 }
 
-impl Default for Search {
+#[cfg(feature = "serde")]
+impl serde::Serialize for Search {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl Default for Settings {
     fn default() -> Self {
         Self {
             place: Place::Automatic(SearchOrder::COMMUNICATOR),
@@ -231,7 +254,7 @@ impl SearchBuilder {
             return Err(SearchError::NoTime);
         }
         let pace = if self.first_srv_record_only { Pace::ONE_AT_A_TIME } else { self.pace };
-        Ok(Search {
+        Ok(Search(Arc::new(Settings {
             place,
             names: NameRule::new(self.names).trusting(self.trusted),
             clear_text: self.clear_text,
@@ -240,7 +263,7 @@ impl SearchBuilder {
             pace,
             timeouts: self.timeouts,
             last: None,
-        })
+        })))
     }
 }
 
@@ -265,23 +288,23 @@ pub enum SearchError {
 /// The header lines of a transcript; what has its default value is left out, but for the policy.
 impl fmt::Display for Search {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let policy = match self.names.policy() {
+        let policy = match self.0.names.policy() {
             HostNamePolicy::Strict => "strict",
             HostNamePolicy::Relaxed => "relaxed",
             HostNamePolicy::AnySubdomain => "any-subdomain",
         };
-        let tcp = if self.clear_text == ClearText::Allow { "allowed" } else { "forbidden" };
+        let tcp = if self.0.clear_text == ClearText::Allow { "allowed" } else { "forbidden" };
         write!(f, "policy   {policy} naming, tcp {tcp}")?;
-        for (at, domain) in self.names.trusted().iter().enumerate() {
+        for (at, domain) in self.0.names.trusted().iter().enumerate() {
             write!(f, "{}{domain}", if at == 0 { ", trusting " } else { " " })?;
         }
-        if self.first_srv_record_only {
+        if self.0.first_srv_record_only {
             f.write_str(", first srv record only")?;
         }
-        if self.hosts_after_failed_lookups {
+        if self.0.hosts_after_failed_lookups {
             f.write_str(", hosts after failed lookups")?;
         }
-        match &self.place {
+        match &self.0.place {
             Place::Automatic(order) if *order == SearchOrder::COMMUNICATOR => {}
             Place::Automatic(order) => {
                 write!(f, "\norder    {}", order.name())?;
@@ -302,13 +325,13 @@ impl fmt::Display for Search {
                 }
             }
         }
-        if self.pace != Pace::DEFAULT && !self.first_srv_record_only {
-            write!(f, "\npace     {}", self.pace)?;
+        if self.0.pace != Pace::DEFAULT && !self.0.first_srv_record_only {
+            write!(f, "\npace     {}", self.0.pace)?;
         }
-        if self.timeouts != Timeouts::DEFAULT {
-            write!(f, "\ntimeouts {}", self.timeouts)?;
+        if self.0.timeouts != Timeouts::DEFAULT {
+            write!(f, "\ntimeouts {}", self.0.timeouts)?;
         }
-        if let Some(last) = &self.last {
+        if let Some(last) = &self.0.last {
             write!(f, "\nlast     {last}")?;
         }
         Ok(())

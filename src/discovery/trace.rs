@@ -135,7 +135,7 @@ pub enum Overdue {
 
 impl Trace {
     pub(super) fn new(address: SipAddress, search: Search, seed: Seed) -> Self {
-        Self { address, search, seed, events: Vec::with_capacity(40) }
+        Self { address, search, seed, events: Vec::with_capacity(12) }
     }
 
     /// Whose search it was.

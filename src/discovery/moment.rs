@@ -1,0 +1,23 @@
+//! The time of a search, counted from its beginning.
+
+use std::time::Duration;
+
+/// A moment of a search. Nanoseconds, of which there are enough for five centuries; a later moment is
+/// the last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Moment(u64);
+
+impl Moment {
+    /// When the search began.
+    pub(super) const START: Self = Self(0);
+
+    pub(super) fn later(self, wait: Duration) -> Self {
+        let whole = wait.as_secs().saturating_mul(1_000_000_000);
+        let nanos = whole.saturating_add(wait.subsec_nanos().into());
+        Self(self.0.saturating_add(nanos))
+    }
+
+    pub(super) fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
