@@ -1,12 +1,15 @@
 //! Shows what happens when the pool of 100,000 users fails: how many come back in each second, and
 //! to which server. The plan and the back-off of each user really run, in virtual time; there is no network.
-//! `cargo run --release --example failover -- 5000` takes another number of users.
+//! `cargo run --release --example failover -- 5000` takes another number of users, and with `curve.svg`
+//! behind it the curve is drawn into that file too.
 
 #![expect(clippy::disallowed_methods, reason = "an example is a caller: the clock is its own")]
 
+mod plot;
 mod simulation;
 
 use std::error::Error;
+use std::path::Path;
 use std::time::Instant;
 
 use simulation::{Failover, LEFT, SPREAD};
@@ -31,6 +34,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         SPREAD.as_secs(),
         peak as f64 / mean
     );
+    if let Some(file) = std::env::args().nth(2) {
+        plot::draw(&story, Path::new(&file))?;
+    }
     println!("the last one after {:.1} s\n", story.last.as_secs_f64());
 
     let weights: u32 = LEFT.iter().map(|(_, weight)| u32::from(*weight)).sum();
