@@ -11,22 +11,24 @@
 //! | `know`, `shrug` | somebody knows a password, or does not |
 //! | `refresh`, `leave`, `lose` | what the caller may do besides |
 
+#[path = "toy.rs"]
+mod toy;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use sip_signin::auth::{
-    Credentials, Identity, Mechanism, MechanismError, MechanismErrorKind, MechanismProvider,
-    MechanismStep, Protection,
-};
+use sip_signin::auth::{Credentials, Protection};
 use sip_signin::discovery::{Endpoint, Protocol, Seed};
 use sip_signin::sign_in::{self, CredentialCache, Mechanisms, Rules, Server, SignIn};
-use sip_signin::sip::{Message, Register, Scheme, Tokens, UriTransport};
+use sip_signin::sip::{Message, Register, Tokens, UriTransport};
 use sip_signin::upkeep::{Heard, SessionError, Step, Upkeep};
 use sip_signin::{NameRule, Now, Random, RandomError, SipAddress};
+use toy::Toy;
 
 const PASSWORD: &str = "marker-Pa55word";
 const CHALLENGE: &str = "WWW-Authenticate: NTLM realm=\"r\", targetname=\"t\", version=4";
-/// `right`, in hexadecimal.
+const TOY: Toy = Toy { signature: "right", begins_empty: false };
+/// Its signature, in hexadecimal.
 const RIGHT: &str = "7269676874";
 
 pub fn upkeep(data: &[u8]) {
@@ -61,7 +63,7 @@ impl Talk {
         let (local, epid) = ("192.0.2.7:49152".parse().unwrap(), "01".parse().unwrap());
         let register = Register::new(&address, local, UriTransport::Tls, tokens, epid, "x");
         let mut rules = Rules::default();
-        rules.mechanisms = Mechanisms::none().then(Toy);
+        rules.mechanisms = Mechanisms::none().then(TOY);
         #[expect(clippy::disallowed_methods, reason = "any instant will do")]
         let instant = Instant::now();
         let now = Now { instant, wall: SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 30) };
@@ -224,42 +226,6 @@ fn read(script: &str) -> Option<Message> {
 
 fn credentials() -> Credentials {
     Credentials::new("jeremy".parse().unwrap(), PASSWORD)
-}
-
-/// A mechanism whose only token is `t` and whose only signature is `right`.
-struct Toy;
-
-impl MechanismProvider for Toy {
-    fn scheme(&self) -> Scheme {
-        Scheme::Ntlm
-    }
-
-    fn takes(&self, identity: Identity<'_>) -> bool {
-        matches!(identity, Identity::Supplied(_))
-    }
-
-    fn start(&self, _: &str, _: Identity<'_>) -> Result<Box<dyn Mechanism>, MechanismError> {
-        Ok(Box::new(Self))
-    }
-}
-
-impl Mechanism for Toy {
-    fn step(
-        &mut self,
-        _: Option<&[u8]>,
-        _: Now,
-        _: &dyn Random,
-    ) -> Result<MechanismStep, MechanismError> {
-        Ok(MechanismStep::Done(Some(b"t".to_vec())))
-    }
-
-    fn sign(&mut self, _: &[u8]) -> Result<Vec<u8>, MechanismError> {
-        Ok(b"ours".to_vec())
-    }
-
-    fn verify(&mut self, _: &[u8], signature: &[u8]) -> Result<(), MechanismError> {
-        if signature == b"right" { Ok(()) } else { Err(MechanismErrorKind::Signature.into()) }
-    }
 }
 
 struct Sevens;
