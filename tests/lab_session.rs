@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use data_encoding::HEXLOWER;
 use sip_signin::auth::{
     Credentials, DigestAlgorithm, Identity, Mechanism, MechanismError, MechanismProvider,
     MechanismStep, Ntlm, Protection, Version,
@@ -125,7 +126,7 @@ async fn messages_go_both_ways_with_verified_signatures() {
         let last = text(seen);
         let last = last.rsplit("REGISTER sip:").next().unwrap();
         assert!(last.contains("\r\nExpires: 0\r\n") && last.contains(";expires=0\r\n"), "{last}");
-        let hex: String = PASSWORD.bytes().map(|b| format!("{b:02x}")).collect();
+        let hex = HEXLOWER.encode(PASSWORD.as_bytes());
         assert!(!text(seen).contains(PASSWORD) && !text(seen).contains(&hex));
     }
 }
