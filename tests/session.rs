@@ -2,23 +2,21 @@
 #![expect(clippy::disallowed_methods, reason = "peer and sender are tasks of their own")]
 
 mod common {
+    pub mod jeremy;
     pub mod pipe;
 }
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use common::jeremy::{register, server};
 use common::pipe::Pipe;
-use sip_signin::discovery::{Endpoint, Protocol, Seed};
-use sip_signin::sign_in::{CredentialCache, Rules, Server, SignIn};
-use sip_signin::sip::{Limits, Message, Register, Tokens, UriTransport};
+use sip_signin::discovery::Seed;
+use sip_signin::sign_in::{CredentialCache, Rules, SignIn};
+use sip_signin::sip::{Limits, Message};
 use sip_signin::upkeep::Upkeep;
-use sip_signin::{
-    Channel, HostName, HostNamePolicy, NameRule, Now, SendError, Session, SessionError,
-    SystemRandom,
-};
+use sip_signin::{Channel, Now, SendError, Session, SessionError, SystemRandom};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
 /// A session whose connection holds `room` bytes each way, and the server's end of it. The server
@@ -26,28 +24,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 fn session(room: usize) -> (Session, DuplexStream) {
     let (near, far) = tokio::io::duplex(room);
     let pipe = Pipe::new(near, "192.0.2.1:5061".parse().unwrap());
-    let local: SocketAddr = "192.0.2.7:49152".parse().unwrap();
-    let tokens = Tokens {
-        call_id: "ours".into(),
-        from_tag: "f".into(),
-        branch: "b".into(),
-        contact: "c".into(),
-    };
-    let address = "sip:jeremy@contoso.com".parse().unwrap();
-    let epid = "c8ca638a15".parse().unwrap();
-    let register = Register::new(&address, local, UriTransport::Tls, tokens, epid, "test/1");
-    let host = HostName::parse("sip.contoso.com").unwrap();
-    let rule = NameRule::new(HostNamePolicy::Relaxed).trusting([host.clone()]);
-    let host = rule.admit(&host, &host).unwrap();
-    let server = Server {
-        endpoint: Endpoint { protocol: Protocol::Tls, host, port: 5061 },
-        certificate: Vec::new(),
-        names: NameRule::default(),
-    };
     let mut rules = Rules::default();
     rules.allow_unauthenticated = true;
     let (cache, random) = (CredentialCache::new(), Arc::new(SystemRandom));
-    let mut sign_in = SignIn::new(register.unwrap(), server, rules, cache, random);
+    let mut sign_in = SignIn::new(register(), server(), rules, cache, random);
     let now = now();
     let _ = sign_in.poll_step(now);
     let welcome =

@@ -2,35 +2,33 @@
 #![cfg(feature = "digest")]
 #![expect(clippy::disallowed_methods, reason = "any instant will do")]
 
+#[path = "common/jeremy.rs"]
+mod jeremy;
+
+#[path = "common/sevens.rs"]
+mod sevens;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use jeremy::{register, server};
+use sevens::Sevens;
 use sip_signin::auth::{
     Association, Credentials, DigestAlgorithm, Identity, Mechanism, MechanismError,
     MechanismErrorKind, MechanismProvider, MechanismStep, Protection,
 };
-use sip_signin::discovery::{Endpoint, Fault, Protocol, Seed};
+use sip_signin::discovery::{Fault, Seed};
 use sip_signin::sign_in::{
-    self, AskReason, CredentialCache, Mechanisms, Retry, Rules, Server, SignIn, SignInError,
-    Verdict,
+    self, AskReason, CredentialCache, Mechanisms, Retry, Rules, SignIn, SignInError, Verdict,
 };
-use sip_signin::sip::{Message, Register, Scheme, Tokens, UriTransport};
+use sip_signin::sip::{Message, Scheme};
 use sip_signin::upkeep::{Heard, SendError, SessionError, Step, Upkeep};
-use sip_signin::{HostName, HostNamePolicy, NameRule, Now, Random, RandomError};
+use sip_signin::{Now, Random};
 
 const MS: Duration = Duration::from_millis(1);
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
-}
-
-struct Fixed;
-
-impl Random for Fixed {
-    fn fill(&self, bytes: &mut [u8]) -> Result<(), RandomError> {
-        bytes.fill(7);
-        Ok(())
-    }
 }
 
 /// A mechanism whose one token is the password, whose only signature is `signed`, and which ends after
@@ -87,26 +85,6 @@ const NTLM: &str = "WWW-Authenticate: NTLM realm=\"r\", targetname=\"t\", versio
 const DIGEST: &str =
     "WWW-Authenticate: Digest realm=\"r\", nonce=\"n1\", qop=\"auth\", algorithm=SHA-256";
 
-fn register() -> Register {
-    let tokens = Tokens {
-        call_id: "ours".into(),
-        from_tag: "f".into(),
-        branch: "b".into(),
-        contact: "c".into(),
-    };
-    let address = "sip:jeremy@contoso.com".parse().unwrap();
-    let (local, epid) = ("192.0.2.7:49152".parse().unwrap(), "c8ca638a15".parse().unwrap());
-    Register::new(&address, local, UriTransport::Tls, tokens, epid, "test/1").unwrap()
-}
-
-fn server() -> Server {
-    let host = HostName::parse("sip.contoso.com").unwrap();
-    let rule = NameRule::new(HostNamePolicy::Relaxed).trusting([host.clone()]);
-    let host = rule.admit(&host, &host).unwrap();
-    let endpoint = Endpoint { protocol: Protocol::Tls, host, port: 5061 };
-    Server { endpoint, certificate: Vec::new(), names: NameRule::default() }
-}
-
 fn ntlm(life: Option<Duration>) -> Rules {
     let mut rules = Rules::default();
     rules.mechanisms = Mechanisms::none().then(proof(Scheme::Ntlm, life));
@@ -142,7 +120,7 @@ impl Talk {
     /// Signs in: what the last 200 says beside its signature.
     fn new(rules: Rules, lines: &[&str]) -> Self {
         let now = Now { instant: Instant::now(), wall: SystemTime::UNIX_EPOCH + seconds(1 << 30) };
-        let random: Arc<dyn Random> = Arc::new(Fixed);
+        let random: Arc<dyn Random> = Arc::new(Sevens);
         let (cache, scheme) = (CredentialCache::new(), format!("{:?}", rules.mechanisms));
         let mut sign_in = SignIn::new(register(), server(), rules, cache, random);
         assert!(matches!(sign_in.poll_step(now.instant), sign_in::Step::Send(_)));
@@ -865,7 +843,7 @@ fn what_is_lost_stays_lost_and_nothing_secret_is_shown() {
     assert_eq!(talk.lost(), SessionError::Lost("closed by the server".into()));
     assert!(matches!(talk.hear("OPTIONS sip:a SIP/2.0", &[]), Heard::Dropped(_)));
     // A sign-in that is not over is no session.
-    let random: Arc<dyn Random> = Arc::new(Fixed);
+    let random: Arc<dyn Random> = Arc::new(Sevens);
     let sign_in = SignIn::new(register(), server(), digest(), CredentialCache::new(), random);
     assert!(Upkeep::new(sign_in, Seed(0), talk.now.instant).is_none());
 }
