@@ -2,13 +2,13 @@
 //! public parts of `sip_signin::auth`, over plain tokio sockets.
 #![expect(clippy::disallowed_methods, reason = "a judge from outside connects and reads the clock")]
 
-use std::sync::Arc;
+#[path = "common/tls.rs"]
+mod tls;
+
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use data_encoding::BASE64;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
 use sip_signin::auth::{
     Association, AssociationError, Credentials, Digest, DigestAlgorithm, DigestError, Identity,
     Ntlm, Protection, Version,
@@ -19,9 +19,9 @@ use sip_signin::sip::{
     UriTransport,
 };
 use sip_signin::{Now, SystemRandom};
+use tls::handshake;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 
 const ACCOUNT: &str = r"CONTOSO\jeremy";
 const PASSWORD: &str = "Passw0rd!";
@@ -47,19 +47,7 @@ impl Caller {
         let local = stream.local_addr().unwrap();
         let stream: Box<dyn Stream> = match transport {
             UriTransport::Tcp => Box::new(stream),
-            UriTransport::Tls => {
-                let mut roots = RootCertStore::empty();
-                roots.add(CertificateDer::from(lab.roots().to_vec())).unwrap();
-                let provider = Arc::new(rustls::crypto::ring::default_provider());
-                let config = ClientConfig::builder_with_provider(provider)
-                    .with_safe_default_protocol_versions()
-                    .unwrap()
-                    .with_root_certificates(roots)
-                    .with_no_client_auth();
-                let name = ServerName::try_from(HOST).unwrap();
-                let connector = TlsConnector::from(Arc::new(config));
-                Box::new(connector.connect(name, stream).await.unwrap())
-            }
+            UriTransport::Tls => Box::new(handshake(lab, stream, HOST).await.unwrap()),
         };
         let tokens = Tokens {
             call_id: "4037df9284354df39065195bd57a4b14".into(),
