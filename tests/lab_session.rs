@@ -507,18 +507,23 @@ impl MechanismProvider for LoggedOn {
     }
 }
 
+/// A session of who was logged on, at a server that forgot the association: a password is needed.
+async fn forgotten() -> (Lab, Session) {
+    let logged_on = Mechanisms::none().then(LoggedOn(Ntlm::new(), AtomicUsize::new(0)));
+    let (lab, signed_in) = signed_in(server(), logged_on).await;
+    lab.forget_associations(HOST);
+    signed_in.session.sender().refresh();
+    (lab, signed_in.session)
+}
+
 #[tokio::test(start_paused = true)]
 async fn somebody_is_asked_when_nothing_is_known_and_messages_go_on_meanwhile() {
     for answers in [true, false] {
-        let logged_on = Mechanisms::none().then(LoggedOn(Ntlm::new(), AtomicUsize::new(0)));
-        let (lab, signed_in) = signed_in(server(), logged_on).await;
+        let (_lab, mut session) = forgotten().await;
         let person = Arc::new(Person::default());
-        let mut session = signed_in.session;
         if answers {
             session = session.asking(Arc::<Person>::clone(&person));
         }
-        lab.forget_associations(HOST);
-        session.sender().refresh();
         if !answers {
             let error = session.receive().await.unwrap_err();
             assert_eq!(error, SessionError::Renewal(SignInError::CredentialsNeeded));
@@ -570,12 +575,9 @@ impl CredentialSource for Forgetful {
 
 #[tokio::test(start_paused = true)]
 async fn the_source_hears_what_a_renewal_made_of_its_credentials_before_it_is_asked_again() {
-    let logged_on = Mechanisms::none().then(LoggedOn(Ntlm::new(), AtomicUsize::new(0)));
-    let (lab, signed_in) = signed_in(server(), logged_on).await;
+    let (_lab, session) = forgotten().await;
     let source = Arc::new(Forgetful::default());
-    let mut session = signed_in.session.asking(Arc::<Forgetful>::clone(&source));
-    lab.forget_associations(HOST);
-    session.sender().refresh();
+    let mut session = session.asking(Arc::<Forgetful>::clone(&source));
     // Whoever gives up waiting every three seconds loses nothing.
     for _ in 0..20 {
         let wait = tokio::time::timeout(Duration::from_secs(3), session.receive()).await;
@@ -593,12 +595,9 @@ async fn the_source_hears_what_a_renewal_made_of_its_credentials_before_it_is_as
 
 #[tokio::test(start_paused = true)]
 async fn the_source_hears_of_a_rejection_although_it_ends_the_session() {
-    let logged_on = Mechanisms::none().then(LoggedOn(Ntlm::new(), AtomicUsize::new(0)));
-    let (lab, signed_in) = signed_in(server(), logged_on).await;
+    let (lab, session) = forgotten().await;
     let source = Arc::new(Forgetful::default());
-    let mut session = signed_in.session.asking(Arc::<Forgetful>::clone(&source));
-    lab.forget_associations(HOST);
-    session.sender().refresh();
+    let mut session = session.asking(Arc::<Forgetful>::clone(&source));
     let wait = tokio::time::timeout(Duration::from_secs(9), session.receive()).await;
     assert!(wait.is_err(), "{wait:?}");
     assert_eq!(source.0.lock().unwrap().len(), 1, "it is rejected, and not yet told");
