@@ -2,6 +2,9 @@
 #![cfg(all(feature = "digest", feature = "ntlm"))]
 #![expect(clippy::disallowed_methods, reason = "two tasks share a session")]
 
+#[path = "common/watchdog.rs"]
+mod watchdog;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -21,6 +24,7 @@ use sip_signin::{
     CredentialSource, FixedCredentials, Now, Random, SendError, Session, SessionError, SignedIn,
     SipAddress, Verdict,
 };
+use watchdog::watched;
 
 const ACCOUNT: &str = r"CONTOSO\jeremy";
 const PASSWORD: &str = "marker-Pa55word";
@@ -34,6 +38,7 @@ const OFFERS: [Offer; 4] = [
 ];
 
 fn deployment(server: Server) -> LabBuilder {
+    watched();
     let lab = Lab::builder().domain("contoso.com").internal(server);
     lab.account(ACCOUNT, PASSWORD, "sip:jeremy@contoso.com")
 }
@@ -92,9 +97,13 @@ fn count(lab: &Lab, method: &str) -> usize {
 }
 
 async fn until_closed(lab: &Lab) {
-    while !lab.seen().iter().all(|seen| seen.closed) {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    let closed = async {
+        while !lab.seen().iter().all(|seen| seen.closed) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let closed = tokio::time::timeout(Duration::from_secs(60), closed).await;
+    assert!(closed.is_ok(), "a connection stays open: {:?}", lab.seen());
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,6 +4,7 @@
 mod common {
     pub mod jeremy;
     pub mod pipe;
+    pub mod watchdog;
 }
 
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use common::jeremy::{register, server};
 use common::pipe::Pipe;
+use common::watchdog::watched;
 use sip_signin::discovery::Seed;
 use sip_signin::sign_in::{CredentialCache, Rules, SignIn};
 use sip_signin::sip::{Limits, Message};
@@ -22,6 +24,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 /// A session whose connection holds `room` bytes each way, and the server's end of it. The server
 /// asked nobody who we are, so nothing is signed.
 fn session(room: usize) -> (Session, DuplexStream) {
+    watched();
     let (near, far) = tokio::io::duplex(room);
     let pipe = Pipe::new(near, "192.0.2.1:5061".parse().unwrap());
     let mut rules = Rules::default();
@@ -107,7 +110,8 @@ async fn a_peer_that_talks_and_does_not_read_is_found_out_all_the_same() {
     assert_eq!(error, SessionError::Lost("it does not read".into()));
     assert_eq!(now() - begin, Rules::ANSWER_WITHIN);
     assert!(heard > 10, "what it said came through: {heard}");
-    talker.await.unwrap();
+    let end = tokio::time::timeout(Duration::from_secs(60), talker).await;
+    end.expect("it is closed").unwrap();
 }
 
 #[tokio::test(start_paused = true)]

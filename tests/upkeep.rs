@@ -8,6 +8,9 @@ mod jeremy;
 #[path = "common/sevens.rs"]
 mod sevens;
 
+#[path = "common/watchdog.rs"]
+mod watchdog;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -24,6 +27,7 @@ use sip_signin::sign_in::{
 use sip_signin::sip::{Message, Scheme};
 use sip_signin::upkeep::{Heard, SendError, SessionError, Step, Upkeep};
 use sip_signin::{Now, Random};
+use watchdog::watched;
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -119,6 +123,7 @@ struct Talk {
 impl Talk {
     /// Signs in: what the last 200 says beside its signature.
     fn new(rules: Rules, lines: &[&str]) -> Self {
+        watched();
         let now = Now { instant: Instant::now(), wall: SystemTime::UNIX_EPOCH + seconds(1 << 30) };
         let random: Arc<dyn Random> = Arc::new(Sevens);
         let (cache, scheme) = (CredentialCache::new(), format!("{:?}", rules.mechanisms));
