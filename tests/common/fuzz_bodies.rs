@@ -1,6 +1,9 @@
 //! What the fuzz targets assert, shared with the stable tests: `fuzz/fuzz_targets` looks for inputs
 //! that break these, `tests/fuzz_corpus.rs` replays the inputs that are kept in `tests/corpus`.
 
+#[path = "fuzz_upkeep.rs"]
+pub mod fuzz_upkeep;
+
 #[path = "jeremy.rs"]
 mod jeremy;
 

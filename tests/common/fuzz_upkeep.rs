@@ -11,20 +11,12 @@
 //! | `know`, `shrug` | somebody knows a password, or does not |
 //! | `refresh`, `leave`, `lose` | what the caller may do besides |
 
-#[path = "jeremy.rs"]
-mod jeremy;
-
-#[path = "sevens.rs"]
-mod sevens;
-
 #[path = "toy.rs"]
 mod toy;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use jeremy::{register, server};
-use sevens::Sevens;
 use sip_signin::Now;
 use sip_signin::auth::{Credentials, Protection};
 use sip_signin::discovery::Seed;
@@ -32,6 +24,9 @@ use sip_signin::sign_in::{self, CredentialCache, Mechanisms, Rules, SignIn};
 use sip_signin::sip::Message;
 use sip_signin::upkeep::{Heard, SessionError, Step, Upkeep};
 use toy::Toy;
+
+use super::jeremy::{register, server};
+use super::sevens::Sevens;
 
 const PASSWORD: &str = "marker-Pa55word";
 const CHALLENGE: &str = "WWW-Authenticate: NTLM realm=\"r\", targetname=\"t\", version=4";
