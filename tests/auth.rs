@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::{Duration, Instant, SystemTime};
 
+use data_encoding::{BASE64, HEXLOWER, HEXLOWER_PERMISSIVE};
 use sip_signin::auth::{
     Association, AssociationError, Credentials, Identity, Ntlm, Protection, Salt, Version,
     signature_buffer,
@@ -37,41 +38,11 @@ impl Random for Recorded {
 }
 
 fn unhex(text: &str) -> Vec<u8> {
-    let digits: Vec<_> = text.chars().map(|c| c.to_digit(16).unwrap() as u8).collect();
-    digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    HEXLOWER_PERMISSIVE.decode(text.as_bytes()).unwrap()
 }
 
 fn unbase64(text: &str) -> Vec<u8> {
-    let alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut bytes = Vec::new();
-    let (mut bits, mut count) = (0u32, 0);
-    for letter in text.trim_end_matches('=').chars() {
-        bits = bits << 6 | alphabet.find(letter).unwrap() as u32;
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            bytes.push((bits >> count) as u8);
-        }
-    }
-    bytes
-}
-
-fn base64(bytes: &[u8]) -> String {
-    let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for group in bytes.chunks(3) {
-        let at = |n: usize| u32::from(*group.get(n).unwrap_or(&0));
-        let bits = at(0) << 16 | at(1) << 8 | at(2);
-        for n in 0..4 {
-            let letter = alphabet[(bits >> (18 - 6 * n)) as usize & 63];
-            text.push(if n <= group.len() { letter.into() } else { '=' });
-        }
-    }
-    text
+    BASE64.decode(text.as_bytes()).unwrap()
 }
 
 /// The time that an NTLMv2 response was made, on the calendar.
@@ -115,7 +86,7 @@ fn assert_same(ours: &str, theirs: &str) {
     let (mut ours, mut theirs) = (parameters(ours), parameters(theirs));
     for parameters in [&mut ours, &mut theirs] {
         if let Some(token) = parameters.get_mut("gssapi-data").filter(|token| !token.is_empty()) {
-            *token = hex(&without_version(unbase64(token)));
+            *token = HEXLOWER.encode(&without_version(unbase64(token)));
         }
         if let Some(response) = parameters.get_mut("response") {
             response.make_ascii_lowercase();
@@ -149,7 +120,7 @@ fn the_exchanges_of_another_client_come_out_again() {
         let answered = parameters(&theirs(answering));
         let authenticate = unbase64(&answered["gssapi-data"]);
         let nt = field(&authenticate, 20);
-        let mut drawn = vec![hex(&nt[32..40])];
+        let mut drawn = vec![HEXLOWER.encode(&nt[32..40])];
         drawn.push(exchange["exported_session_key"].as_str().unwrap().to_owned());
         drawn.extend(answered.get("crand").cloned());
         drawn.push(parameters(&theirs(leaving))["crand"].clone());
@@ -231,7 +202,7 @@ mod communicator {
     pub(super) fn value(token: &[u8]) -> String {
         format!(
             r#"NTLM realm="SIP Communications Service", targetname="cosmo-ocs-r2.cosmo.local", version=4, opaque="2BDBAC9D", gssapi-data="{}""#,
-            base64(token)
+            BASE64.encode(token)
         )
     }
 
@@ -338,7 +309,7 @@ fn the_password_is_nowhere_to_be_seen() {
     shown.push(format!("{authorization:?} {association:?}"));
     shown.push(String::from_utf8(sent.to_vec()).unwrap());
     let token = unbase64(&parameters(authorization.value())["gssapi-data"]);
-    shown.push(hex(&token));
+    shown.push(HEXLOWER.encode(&token));
     let wrong = association.verify(&communicator::welcome("00", 1), now, &random).unwrap_err();
     let rejected = association.challenged(&challenge(b""), now, &random).unwrap_err();
     for error in [&wrong, &rejected] {
@@ -353,10 +324,10 @@ fn the_password_is_nowhere_to_be_seen() {
         let text = text.to_lowercase();
         for disguise in [
             MARKER.to_owned(),
-            hex(MARKER.as_bytes()),
-            base64(MARKER.as_bytes()).trim_end_matches('=').into(),
-            hex(&utf16),
-            base64(&utf16).trim_end_matches('=').into(),
+            HEXLOWER.encode(MARKER.as_bytes()),
+            BASE64.encode(MARKER.as_bytes()).trim_end_matches('=').into(),
+            HEXLOWER.encode(&utf16),
+            BASE64.encode(&utf16).trim_end_matches('=').into(),
         ] {
             assert!(!text.contains(&disguise.to_lowercase()), "{disguise} in {text}");
         }

@@ -5,6 +5,9 @@
 #[path = "common/pipe.rs"]
 mod pipe;
 
+#[path = "common/toy.rs"]
+mod toy;
+
 #[path = "common/zone.rs"]
 mod zone;
 
@@ -16,18 +19,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use pipe::Pipe;
-use sip_signin::auth::{
-    Credentials, Identity, Mechanism, MechanismError, MechanismErrorKind, MechanismProvider,
-    MechanismStep, Protection, Version,
-};
+use sip_signin::auth::{Credentials, Protection, Version};
 use sip_signin::discovery::{ConnectFailure, Endpoint};
 use sip_signin::sign_in::{AskReason, CredentialRequest, Mechanisms, SignInError};
 use sip_signin::sip::{Message, MessageReader, Scheme};
 use sip_signin::{
-    Client, Connection, CredentialSource, FixedCredentials, NoCredentials, Now, Random,
-    SessionError, SignInFailure, SignInFailureKind, SignedIn, SipAddress, Transport,
+    Client, Connection, CredentialSource, FixedCredentials, NoCredentials, SessionError,
+    SignInFailure, SignInFailureKind, SignedIn, SipAddress, Transport,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use toy::Toy;
 use zone::Zone;
 
 fn address() -> SipAddress {
@@ -90,7 +91,7 @@ impl Network {
 
     fn client(&self, hosts: &[&'static str]) -> Client {
         Client::builder(Zone(hosts.to_vec()), self.clone())
-            .mechanisms(Mechanisms::none().then(Proof))
+            .mechanisms(Mechanisms::none().then(TOY))
             .build()
     }
 
@@ -176,41 +177,7 @@ fn answer(does: &Does, request: &Message, proved: bool) -> Option<String> {
     Some(format!("SIP/2.0 {status}\r\n{copied}{lines}l: 0\r\n\r\n"))
 }
 
-/// A mechanism of one token, whose only signature is `signed`.
-struct Proof;
-
-impl MechanismProvider for Proof {
-    fn scheme(&self) -> Scheme {
-        Scheme::Ntlm
-    }
-
-    fn takes(&self, identity: Identity<'_>) -> bool {
-        matches!(identity, Identity::Supplied(_))
-    }
-
-    fn start(&self, _: &str, _: Identity<'_>) -> Result<Box<dyn Mechanism>, MechanismError> {
-        Ok(Box::new(Self))
-    }
-}
-
-impl Mechanism for Proof {
-    fn step(
-        &mut self,
-        _: Option<&[u8]>,
-        _: Now,
-        _: &dyn Random,
-    ) -> Result<MechanismStep, MechanismError> {
-        Ok(MechanismStep::Done(Some(b"token".to_vec())))
-    }
-
-    fn sign(&mut self, _: &[u8]) -> Result<Vec<u8>, MechanismError> {
-        Ok(b"signed".to_vec())
-    }
-
-    fn verify(&mut self, _: &[u8], signature: &[u8]) -> Result<(), MechanismError> {
-        if signature == b"signed" { Ok(()) } else { Err(MechanismErrorKind::Signature.into()) }
-    }
-}
+const TOY: Toy = Toy { signature: "signed", begins_empty: false };
 
 /// Counts how often and why it is asked, and takes its time.
 #[derive(Default)]
@@ -423,7 +390,7 @@ async fn when_no_server_is_left_the_most_telling_reason_and_the_longest_wait_are
 async fn no_limit_for_an_answer_is_not_the_shortest() {
     let network = Network::new([("sip.contoso.com", Does::Registers)]);
     let client = Client::builder(Zone(vec!["sip.contoso.com"]), network)
-        .mechanisms(Mechanisms::none().then(Proof))
+        .mechanisms(Mechanisms::none().then(TOY))
         .answer_within(Duration::MAX)
         .build();
     let source = FixedCredentials::new(credentials());

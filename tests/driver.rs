@@ -1,23 +1,24 @@
 //! The driver on scripted parts: exact bytes, virtual time, and servers that never do their duty.
 
+#[path = "common/pipe.rs"]
+mod pipe;
+
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
 use std::sync::Mutex;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use pipe::Pipe;
 use sip_signin::discovery::{
     Absence, Answer as Lookup, Cause, ConnectFailure, Endpoint, Family, LookupFailure, SrvAnswer,
     SrvRecord,
 };
 use sip_signin::sip::{Answer, Message, Register, Tokens, UriTransport};
 use sip_signin::{
-    Client, Connection, ConnectionFacts, HostName, Random, RandomError, Resolver,
-    SignInFailureKind, SipAddress, SrvName, Transport,
+    Client, Connection, HostName, Random, RandomError, Resolver, SignInFailureKind, SipAddress,
+    SrvName, Transport,
 };
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 use tokio_test::io::{Builder, Mock};
 
@@ -79,48 +80,7 @@ impl Transport for Script {
         if connections.is_empty() {
             return Err(ConnectFailure::Refused);
         }
-        let facts =
-            ConnectionFacts { local: "192.0.2.200:49152".parse().unwrap(), peer, tls: None };
-        Ok(Box::new(Scripted { mock: connections.remove(0), facts }))
-    }
-}
-
-struct Scripted {
-    mock: Mock,
-    facts: ConnectionFacts,
-}
-
-impl Connection for Scripted {
-    fn facts(&self) -> &ConnectionFacts {
-        &self.facts
-    }
-}
-
-impl AsyncRead for Scripted {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        into: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.mock).poll_read(cx, into)
-    }
-}
-
-impl AsyncWrite for Scripted {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.mock).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.mock).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.mock).poll_shutdown(cx)
+        Ok(Box::new(Pipe::new(connections.remove(0), peer)))
     }
 }
 
@@ -147,7 +107,7 @@ fn register() -> Register {
     let digits = |count: usize| "77".repeat(count);
     let tokens =
         Tokens { call_id: digits(16), from_tag: digits(5), branch: digits(8), contact: digits(5) };
-    let local = "192.0.2.200:49152".parse().unwrap();
+    let local = "192.0.2.7:49152".parse().unwrap();
     let epid = digits(5).parse().unwrap();
     Register::new(&address(), local, UriTransport::Tls, tokens, epid, "driver/1").unwrap()
 }
@@ -306,18 +266,14 @@ async fn a_channel_carries_whole_messages_and_tells_why_it_ends() {
         .write(b"bye")
         .read(&whole.as_bytes()[20..])
         .build();
-    let facts = ConnectionFacts {
-        local: "192.0.2.200:49152".parse().unwrap(),
-        peer: "192.0.2.1:5061".parse().unwrap(),
-        tls: None,
-    };
-    let mut channel = Channel::new(Box::new(Scripted { mock: script, facts: facts.clone() }));
+    let peer = "192.0.2.1:5061".parse().unwrap();
+    let mut channel = Channel::new(Box::new(Pipe::new(script, peer)));
     assert_eq!(channel.receive().await.unwrap().as_bytes(), whole.as_bytes());
     channel.send(&Bytes::from_static(b"bye")).await.unwrap();
     assert_eq!(channel.receive().await.unwrap().as_bytes(), whole.as_bytes());
     assert_eq!(channel.receive().await, Err(ChannelError::Closed));
 
     let garbage = Builder::new().read(b"HTTP/1.1 400 Bad Request\r\n\r\n").build();
-    let mut channel = Channel::new(Box::new(Scripted { mock: garbage, facts }));
+    let mut channel = Channel::new(Box::new(Pipe::new(garbage, peer)));
     assert!(matches!(channel.receive().await, Err(ChannelError::Garbage(_))));
 }

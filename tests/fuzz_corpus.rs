@@ -3,8 +3,6 @@
 
 #[path = "common/fuzz_bodies.rs"]
 mod fuzz_bodies;
-#[path = "common/fuzz_upkeep.rs"]
-mod fuzz_upkeep;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -18,7 +16,7 @@ const TARGETS: [(&str, Body); 6] = [
     ("mppc", fuzz_bodies::mppc),
     ("name_rule", fuzz_bodies::name_rule),
     ("register_answer", fuzz_bodies::register_answer),
-    ("upkeep", fuzz_upkeep::upkeep),
+    ("upkeep", fuzz_bodies::fuzz_upkeep::upkeep),
 ];
 
 #[test]

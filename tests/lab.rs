@@ -1,26 +1,27 @@
 //! The lab's servers, judged by plain tokio-rustls, plain TCP and the text of SIP.
 #![expect(clippy::disallowed_methods, reason = "a judge from outside connects by itself")]
 
+#[path = "common/tls.rs"]
+mod tls;
+
 use std::collections::BTreeSet;
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{
-    AlertDescription, CertificateError, ClientConfig, Error, PeerIncompatible, RootCertStore,
-};
+use rustls::pki_types::CertificateDer;
+use rustls::{AlertDescription, CertificateError, Error, PeerIncompatible};
 use sip_signin::discovery::{ConnectFailure, Endpoint, Protocol};
 use sip_signin::lab::{
     Answer, DnsFault, Fault, Lab, LabError, Seen, Server, SipFault, TcpFault, TlsFault,
 };
 use sip_signin::net::{HickoryResolver, RustlsTransport};
 use sip_signin::{Client, Connection, HostName, HostNamePolicy, NameRule, Transport};
+use tls::handshake;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
-use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 /// How long silence is listened to.
@@ -50,17 +51,7 @@ async fn dial(lab: &Lab, published: &str) -> io::Result<TcpStream> {
 
 /// A TLS connection to `published`, with the certificate checked for `host`.
 async fn tls(lab: &Lab, published: &str, host: &str) -> io::Result<TlsStream<TcpStream>> {
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from(lab.roots().to_vec())).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let stream = dial(lab, published).await?;
-    let name = ServerName::try_from(host.to_owned()).unwrap();
-    TlsConnector::from(Arc::new(config)).connect(name, stream).await
+    handshake(lab, dial(lab, published).await?, host).await
 }
 
 /// What a TLS handshake with the first server of the ordinary deployment fails with.

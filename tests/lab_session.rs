@@ -2,12 +2,16 @@
 #![cfg(all(feature = "digest", feature = "ntlm"))]
 #![expect(clippy::disallowed_methods, reason = "two tasks share a session")]
 
+#[path = "common/watchdog.rs"]
+mod watchdog;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use data_encoding::HEXLOWER;
 use sip_signin::auth::{
     Credentials, DigestAlgorithm, Identity, Mechanism, MechanismError, MechanismProvider,
     MechanismStep, Ntlm, Protection, Version,
@@ -20,6 +24,7 @@ use sip_signin::{
     CredentialSource, FixedCredentials, Now, Random, SendError, Session, SessionError, SignedIn,
     SipAddress, Verdict,
 };
+use watchdog::watched;
 
 const ACCOUNT: &str = r"CONTOSO\jeremy";
 const PASSWORD: &str = "marker-Pa55word";
@@ -33,6 +38,7 @@ const OFFERS: [Offer; 4] = [
 ];
 
 fn deployment(server: Server) -> LabBuilder {
+    watched();
     let lab = Lab::builder().domain("contoso.com").internal(server);
     lab.account(ACCOUNT, PASSWORD, "sip:jeremy@contoso.com")
 }
@@ -91,9 +97,13 @@ fn count(lab: &Lab, method: &str) -> usize {
 }
 
 async fn until_closed(lab: &Lab) {
-    while !lab.seen().iter().all(|seen| seen.closed) {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    let closed = async {
+        while !lab.seen().iter().all(|seen| seen.closed) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let closed = tokio::time::timeout(Duration::from_secs(60), closed).await;
+    assert!(closed.is_ok(), "a connection stays open: {:?}", lab.seen());
 }
 
 #[tokio::test(start_paused = true)]
@@ -125,7 +135,7 @@ async fn messages_go_both_ways_with_verified_signatures() {
         let last = text(seen);
         let last = last.rsplit("REGISTER sip:").next().unwrap();
         assert!(last.contains("\r\nExpires: 0\r\n") && last.contains(";expires=0\r\n"), "{last}");
-        let hex: String = PASSWORD.bytes().map(|b| format!("{b:02x}")).collect();
+        let hex = HEXLOWER.encode(PASSWORD.as_bytes());
         assert!(!text(seen).contains(PASSWORD) && !text(seen).contains(&hex));
     }
 }
@@ -506,18 +516,23 @@ impl MechanismProvider for LoggedOn {
     }
 }
 
+/// A session of who was logged on, at a server that forgot the association: a password is needed.
+async fn forgotten() -> (Lab, Session) {
+    let logged_on = Mechanisms::none().then(LoggedOn(Ntlm::new(), AtomicUsize::new(0)));
+    let (lab, signed_in) = signed_in(server(), logged_on).await;
+    lab.forget_associations(HOST);
+    signed_in.session.sender().refresh();
+    (lab, signed_in.session)
+}
+
 #[tokio::test(start_paused = true)]
 async fn somebody_is_asked_when_nothing_is_known_and_messages_go_on_meanwhile() {
     for answers in [true, false] {
-        let logged_on = Mechanisms::none().then(LoggedOn(Ntlm::new(), AtomicUsize::new(0)));
-        let (lab, signed_in) = signed_in(server(), logged_on).await;
+        let (_lab, mut session) = forgotten().await;
         let person = Arc::new(Person::default());
-        let mut session = signed_in.session;
         if answers {
             session = session.asking(Arc::<Person>::clone(&person));
         }
-        lab.forget_associations(HOST);
-        session.sender().refresh();
         if !answers {
             let error = session.receive().await.unwrap_err();
             assert_eq!(error, SessionError::Renewal(SignInError::CredentialsNeeded));
@@ -569,12 +584,9 @@ impl CredentialSource for Forgetful {
 
 #[tokio::test(start_paused = true)]
 async fn the_source_hears_what_a_renewal_made_of_its_credentials_before_it_is_asked_again() {
-    let logged_on = Mechanisms::none().then(LoggedOn(Ntlm::new(), AtomicUsize::new(0)));
-    let (lab, signed_in) = signed_in(server(), logged_on).await;
+    let (_lab, session) = forgotten().await;
     let source = Arc::new(Forgetful::default());
-    let mut session = signed_in.session.asking(Arc::<Forgetful>::clone(&source));
-    lab.forget_associations(HOST);
-    session.sender().refresh();
+    let mut session = session.asking(Arc::<Forgetful>::clone(&source));
     // Whoever gives up waiting every three seconds loses nothing.
     for _ in 0..20 {
         let wait = tokio::time::timeout(Duration::from_secs(3), session.receive()).await;
@@ -592,12 +604,9 @@ async fn the_source_hears_what_a_renewal_made_of_its_credentials_before_it_is_as
 
 #[tokio::test(start_paused = true)]
 async fn the_source_hears_of_a_rejection_although_it_ends_the_session() {
-    let logged_on = Mechanisms::none().then(LoggedOn(Ntlm::new(), AtomicUsize::new(0)));
-    let (lab, signed_in) = signed_in(server(), logged_on).await;
+    let (lab, session) = forgotten().await;
     let source = Arc::new(Forgetful::default());
-    let mut session = signed_in.session.asking(Arc::<Forgetful>::clone(&source));
-    lab.forget_associations(HOST);
-    session.sender().refresh();
+    let mut session = session.asking(Arc::<Forgetful>::clone(&source));
     let wait = tokio::time::timeout(Duration::from_secs(9), session.receive()).await;
     assert!(wait.is_err(), "{wait:?}");
     assert_eq!(source.0.lock().unwrap().len(), 1, "it is rejected, and not yet told");

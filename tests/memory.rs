@@ -2,6 +2,9 @@
 //! that counts, and nothing beside it: one thread, one sign-in at a time.
 #![cfg(all(feature = "digest", feature = "ntlm"))]
 
+#[path = "common/sevens.rs"]
+mod sevens;
+
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -9,6 +12,7 @@ use std::task::{Context, Poll};
 
 use async_trait::async_trait;
 use peak_alloc::PeakAlloc;
+use sevens::Sevens;
 use sip_signin::auth::Credentials;
 use sip_signin::discovery::{
     Absence, Answer as Lookup, ConnectFailure, Endpoint, Family, LookupFailure, SrvAnswer,
@@ -16,8 +20,8 @@ use sip_signin::discovery::{
 };
 use sip_signin::sip::Limits;
 use sip_signin::{
-    Client, Connection, ConnectionFacts, FixedCredentials, HostName, Random, RandomError, Resolver,
-    SipAddress, SrvName, Transport,
+    Client, Connection, ConnectionFacts, FixedCredentials, HostName, Resolver, SipAddress, SrvName,
+    Transport,
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -30,16 +34,6 @@ const SERVER: usize = 256 * 1024;
 /// What it promises of a whole search whose every DNS answer is hostile, with all it tells; the
 /// answers themselves, as long as they are unread, are the resolver's.
 const SEARCH: usize = 1024 * 1024;
-
-/// No chance at all, so that a server knows beforehand what it will be asked.
-struct Sevens;
-
-impl Random for Sevens {
-    fn fill(&self, bytes: &mut [u8]) -> Result<(), RandomError> {
-        bytes.fill(7);
-        Ok(())
-    }
-}
 
 /// What a server sends, prepared before the counting begins: a beginning, and what follows again and
 /// again; then it closes, or goes on for ever.

@@ -2,52 +2,35 @@
 #![expect(clippy::disallowed_methods, reason = "peer and sender are tasks of their own")]
 
 mod common {
+    pub mod jeremy;
     pub mod pipe;
+    pub mod watchdog;
 }
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use common::jeremy::{register, server};
 use common::pipe::Pipe;
-use sip_signin::discovery::{Endpoint, Protocol, Seed};
-use sip_signin::sign_in::{CredentialCache, Rules, Server, SignIn};
-use sip_signin::sip::{Limits, Message, Register, Tokens, UriTransport};
+use common::watchdog::watched;
+use sip_signin::discovery::Seed;
+use sip_signin::sign_in::{CredentialCache, Rules, SignIn};
+use sip_signin::sip::{Limits, Message};
 use sip_signin::upkeep::Upkeep;
-use sip_signin::{
-    Channel, HostName, HostNamePolicy, NameRule, Now, SendError, Session, SessionError,
-    SystemRandom,
-};
+use sip_signin::{Channel, Now, SendError, Session, SessionError, SystemRandom};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
 /// A session whose connection holds `room` bytes each way, and the server's end of it. The server
 /// asked nobody who we are, so nothing is signed.
 fn session(room: usize) -> (Session, DuplexStream) {
+    watched();
     let (near, far) = tokio::io::duplex(room);
     let pipe = Pipe::new(near, "192.0.2.1:5061".parse().unwrap());
-    let local: SocketAddr = "192.0.2.7:49152".parse().unwrap();
-    let tokens = Tokens {
-        call_id: "ours".into(),
-        from_tag: "f".into(),
-        branch: "b".into(),
-        contact: "c".into(),
-    };
-    let address = "sip:jeremy@contoso.com".parse().unwrap();
-    let epid = "c8ca638a15".parse().unwrap();
-    let register = Register::new(&address, local, UriTransport::Tls, tokens, epid, "test/1");
-    let host = HostName::parse("sip.contoso.com").unwrap();
-    let rule = NameRule::new(HostNamePolicy::Relaxed).trusting([host.clone()]);
-    let host = rule.admit(&host, &host).unwrap();
-    let server = Server {
-        endpoint: Endpoint { protocol: Protocol::Tls, host, port: 5061 },
-        certificate: Vec::new(),
-        names: NameRule::default(),
-    };
     let mut rules = Rules::default();
     rules.allow_unauthenticated = true;
     let (cache, random) = (CredentialCache::new(), Arc::new(SystemRandom));
-    let mut sign_in = SignIn::new(register.unwrap(), server, rules, cache, random);
+    let mut sign_in = SignIn::new(register(), server(), rules, cache, random);
     let now = now();
     let _ = sign_in.poll_step(now);
     let welcome =
@@ -127,7 +110,8 @@ async fn a_peer_that_talks_and_does_not_read_is_found_out_all_the_same() {
     assert_eq!(error, SessionError::Lost("it does not read".into()));
     assert_eq!(now() - begin, Rules::ANSWER_WITHIN);
     assert!(heard > 10, "what it said came through: {heard}");
-    talker.await.unwrap();
+    let end = tokio::time::timeout(Duration::from_secs(60), talker).await;
+    end.expect("it is closed").unwrap();
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,6 +6,9 @@
 #[path = "common/pipe.rs"]
 mod pipe;
 
+#[path = "common/toy.rs"]
+mod toy;
+
 #[path = "common/zone.rs"]
 mod zone;
 
@@ -16,19 +19,17 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use pipe::Pipe;
-use sip_signin::auth::{
-    Credentials, Identity, Mechanism, MechanismError, MechanismErrorKind, MechanismProvider,
-    MechanismStep,
-};
+use sip_signin::auth::Credentials;
 use sip_signin::discovery::{Cause, ConnectFailure, Endpoint};
 use sip_signin::sign_in::{Mechanisms, SignInError};
-use sip_signin::sip::{Message, MessageReader, Scheme};
+use sip_signin::sip::{Message, MessageReader};
 use sip_signin::{
-    Client, Connection, FixedCredentials, Now, Random, SignInFailure, SignInFailureKind, SignedIn,
-    SipAddress, Transport,
+    Client, Connection, FixedCredentials, SignInFailure, SignInFailureKind, SignedIn, SipAddress,
+    Transport,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::time::{Instant, sleep};
+use toy::Toy;
 use zone::Zone;
 
 /// What a server does instead of going on.
@@ -182,7 +183,7 @@ impl Network {
 
     fn client(&self) -> Client {
         Client::builder(Zone(vec!["sip.contoso.com"]), self.clone())
-            .mechanisms(Mechanisms::none().then(TwoTokens))
+            .mechanisms(Mechanisms::none().then(TOY))
             .build()
     }
 
@@ -224,44 +225,7 @@ async fn request_without_end(far: &mut DuplexStream) {
     while let Ok(1..) = far.read(&mut bytes).await {}
 }
 
-/// A mechanism that begins with nothing, as NTLM does; its only signature is `signed`.
-struct TwoTokens;
-
-impl MechanismProvider for TwoTokens {
-    fn scheme(&self) -> Scheme {
-        Scheme::Ntlm
-    }
-
-    fn takes(&self, identity: Identity<'_>) -> bool {
-        matches!(identity, Identity::Supplied(_))
-    }
-
-    fn start(&self, _: &str, _: Identity<'_>) -> Result<Box<dyn Mechanism>, MechanismError> {
-        Ok(Box::new(Self))
-    }
-}
-
-impl Mechanism for TwoTokens {
-    fn step(
-        &mut self,
-        token: Option<&[u8]>,
-        _: Now,
-        _: &dyn Random,
-    ) -> Result<MechanismStep, MechanismError> {
-        Ok(match token {
-            None => MechanismStep::Continue(Vec::new()),
-            Some(_) => MechanismStep::Done(Some(b"proof".to_vec())),
-        })
-    }
-
-    fn sign(&mut self, _: &[u8]) -> Result<Vec<u8>, MechanismError> {
-        Ok(b"signed".to_vec())
-    }
-
-    fn verify(&mut self, _: &[u8], signature: &[u8]) -> Result<(), MechanismError> {
-        if signature == b"signed" { Ok(()) } else { Err(MechanismErrorKind::Signature.into()) }
-    }
-}
+const TOY: Toy = Toy { signature: "signed", begins_empty: true };
 
 /// Every place where a line begins or ends, and what is beside it.
 fn cuts(text: &str) -> Vec<usize> {

@@ -1,17 +1,27 @@
 //! What the fuzz targets assert, shared with the stable tests: `fuzz/fuzz_targets` looks for inputs
 //! that break these, `tests/fuzz_corpus.rs` replays the inputs that are kept in `tests/corpus`.
 
+#[path = "fuzz_upkeep.rs"]
+pub mod fuzz_upkeep;
+
+#[path = "jeremy.rs"]
+mod jeremy;
+
+#[path = "sevens.rs"]
+mod sevens;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use jeremy::{register, server};
+use sevens::Sevens;
 use sip_signin::auth::Credentials;
 use sip_signin::compression::{
     Compressor, Decompressor, Form, Level, PacketError, PacketReader, PacketWriter, SixBytes,
 };
-use sip_signin::discovery::{Endpoint, Protocol};
-use sip_signin::sign_in::{CredentialCache, Rules, Server, SignIn, Step};
-use sip_signin::sip::{Answer, Message, MessageReader, Register, Tokens, UriTransport};
-use sip_signin::{HostName, HostNamePolicy, NameRule, Now, Random, RandomError, SipAddress};
+use sip_signin::sign_in::{CredentialCache, Rules, SignIn, Step};
+use sip_signin::sip::{Answer, Message, MessageReader};
+use sip_signin::{HostName, HostNamePolicy, NameRule, Now, SipAddress};
 
 /// A host, a line feed, a user's domain: the three policies against a second reading of the rule.
 pub fn name_rule(data: &[u8]) {
@@ -103,23 +113,11 @@ pub fn register_answer(data: &[u8]) {
 /// what it tells can be shown.
 pub fn challenge(data: &[u8]) {
     const PASSWORD: &str = "marker-Pa55word";
-    let address: SipAddress = "sip:jeremy@contoso.com".parse().unwrap();
-    let host = NameRule::default().admit(address.domain(), address.domain()).unwrap();
-    let server = Server {
-        endpoint: Endpoint { protocol: Protocol::Tls, host, port: 5061 },
-        certificate: Vec::new(),
-        names: NameRule::default(),
-    };
-    let tokens = ["i", "f", "b", "c"].map(str::to_owned);
-    let [call_id, from_tag, branch, contact] = tokens;
-    let tokens = Tokens { call_id, from_tag, branch, contact };
-    let (local, epid) = ("192.0.2.7:49152".parse().unwrap(), "01".parse().unwrap());
-    let register = Register::new(&address, local, UriTransport::Tls, tokens, epid, "x").unwrap();
     #[expect(clippy::disallowed_methods, reason = "any instant will do")]
     let instant = Instant::now();
     let now = Now { instant, wall: SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000) };
     let (rules, cache) = (Rules::default(), CredentialCache::new());
-    let mut sign_in = SignIn::new(register, server, rules, cache, Arc::new(Sevens));
+    let mut sign_in = SignIn::new(register(), server(), rules, cache, Arc::new(Sevens));
     let mut lines = data.split(|&byte| byte == b'\n');
     let (mut asked, mut sent) = (0usize, 0usize);
     loop {
@@ -143,7 +141,7 @@ pub fn challenge(data: &[u8]) {
                 let Some(line) = lines.next() else { break };
                 let number = sent.to_string();
                 let head = "SIP/2.0 401 No\r\nFrom: <sip:jeremy@contoso.com>;tag=f\r\nTo: \
-                            <sip:jeremy@contoso.com>;tag=t\r\nCall-ID: i\r\nl: 0\r\nCSeq: ";
+                            <sip:jeremy@contoso.com>;tag=t\r\nCall-ID: ours\r\nl: 0\r\nCSeq: ";
                 let text = [
                     head.as_bytes(),
                     number.as_bytes(),
@@ -167,16 +165,6 @@ pub fn challenge(data: &[u8]) {
     // Two mechanisms, each for so many rounds; and the first REGISTER.
     assert!(sent <= 2 * (SignIn::ROUND_LIMIT + 1) + 1, "{sent}");
     assert!(!format!("{sign_in:?}").contains(PASSWORD));
-}
-
-/// No chance at all.
-struct Sevens;
-
-impl Random for Sevens {
-    fn fill(&self, bytes: &mut [u8]) -> Result<(), RandomError> {
-        bytes.fill(7);
-        Ok(())
-    }
 }
 
 /// Whatever comes as packets is refused or bounded, however it is cut; and whatever is written is read.

@@ -11,22 +11,27 @@
 //! | `know`, `shrug` | somebody knows a password, or does not |
 //! | `refresh`, `leave`, `lose` | what the caller may do besides |
 
+#[path = "toy.rs"]
+mod toy;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use sip_signin::auth::{
-    Credentials, Identity, Mechanism, MechanismError, MechanismErrorKind, MechanismProvider,
-    MechanismStep, Protection,
-};
-use sip_signin::discovery::{Endpoint, Protocol, Seed};
-use sip_signin::sign_in::{self, CredentialCache, Mechanisms, Rules, Server, SignIn};
-use sip_signin::sip::{Message, Register, Scheme, Tokens, UriTransport};
+use sip_signin::Now;
+use sip_signin::auth::{Credentials, Protection};
+use sip_signin::discovery::Seed;
+use sip_signin::sign_in::{self, CredentialCache, Mechanisms, Rules, SignIn};
+use sip_signin::sip::Message;
 use sip_signin::upkeep::{Heard, SessionError, Step, Upkeep};
-use sip_signin::{NameRule, Now, Random, RandomError, SipAddress};
+use toy::Toy;
+
+use super::jeremy::{register, server};
+use super::sevens::Sevens;
 
 const PASSWORD: &str = "marker-Pa55word";
 const CHALLENGE: &str = "WWW-Authenticate: NTLM realm=\"r\", targetname=\"t\", version=4";
-/// `right`, in hexadecimal.
+const TOY: Toy = Toy { signature: "right", begins_empty: false };
+/// Its signature, in hexadecimal.
 const RIGHT: &str = "7269676874";
 
 pub fn upkeep(data: &[u8]) {
@@ -49,24 +54,13 @@ struct Talk {
 
 impl Talk {
     fn new() -> Self {
-        let address: SipAddress = "sip:jeremy@contoso.com".parse().unwrap();
-        let host = NameRule::default().admit(address.domain(), address.domain()).unwrap();
-        let server = Server {
-            endpoint: Endpoint { protocol: Protocol::Tls, host, port: 5061 },
-            certificate: Vec::new(),
-            names: NameRule::default(),
-        };
-        let [call_id, from_tag, branch, contact] = ["i", "f", "b", "c"].map(str::to_owned);
-        let tokens = Tokens { call_id, from_tag, branch, contact };
-        let (local, epid) = ("192.0.2.7:49152".parse().unwrap(), "01".parse().unwrap());
-        let register = Register::new(&address, local, UriTransport::Tls, tokens, epid, "x");
         let mut rules = Rules::default();
-        rules.mechanisms = Mechanisms::none().then(Toy);
+        rules.mechanisms = Mechanisms::none().then(TOY);
         #[expect(clippy::disallowed_methods, reason = "any instant will do")]
         let instant = Instant::now();
         let now = Now { instant, wall: SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 30) };
         let (cache, random) = (CredentialCache::new(), Arc::new(Sevens));
-        let mut sign_in = SignIn::new(register.unwrap(), server, rules, cache, random);
+        let mut sign_in = SignIn::new(register(), server(), rules, cache, random);
         let _ = sign_in.poll_step(now.instant);
         sign_in.receive(&own(1, "401", CHALLENGE), now);
         sign_in.supply(Some(credentials()), now);
@@ -214,7 +208,7 @@ fn own(cseq: u32, status: &str, fields: &str) -> Message {
 }
 
 fn read_own(cseq: u32, status: &str, fields: &str) -> Option<Message> {
-    read(&format!("SIP/2.0 {status} x|Call-ID: i|CSeq: {cseq} REGISTER|{fields}"))
+    read(&format!("SIP/2.0 {status} x|Call-ID: ours|CSeq: {cseq} REGISTER|{fields}"))
 }
 
 fn read(script: &str) -> Option<Message> {
@@ -224,49 +218,4 @@ fn read(script: &str) -> Option<Message> {
 
 fn credentials() -> Credentials {
     Credentials::new("jeremy".parse().unwrap(), PASSWORD)
-}
-
-/// A mechanism whose only token is `t` and whose only signature is `right`.
-struct Toy;
-
-impl MechanismProvider for Toy {
-    fn scheme(&self) -> Scheme {
-        Scheme::Ntlm
-    }
-
-    fn takes(&self, identity: Identity<'_>) -> bool {
-        matches!(identity, Identity::Supplied(_))
-    }
-
-    fn start(&self, _: &str, _: Identity<'_>) -> Result<Box<dyn Mechanism>, MechanismError> {
-        Ok(Box::new(Self))
-    }
-}
-
-impl Mechanism for Toy {
-    fn step(
-        &mut self,
-        _: Option<&[u8]>,
-        _: Now,
-        _: &dyn Random,
-    ) -> Result<MechanismStep, MechanismError> {
-        Ok(MechanismStep::Done(Some(b"t".to_vec())))
-    }
-
-    fn sign(&mut self, _: &[u8]) -> Result<Vec<u8>, MechanismError> {
-        Ok(b"ours".to_vec())
-    }
-
-    fn verify(&mut self, _: &[u8], signature: &[u8]) -> Result<(), MechanismError> {
-        if signature == b"right" { Ok(()) } else { Err(MechanismErrorKind::Signature.into()) }
-    }
-}
-
-struct Sevens;
-
-impl Random for Sevens {
-    fn fill(&self, bytes: &mut [u8]) -> Result<(), RandomError> {
-        bytes.fill(7);
-        Ok(())
-    }
 }

@@ -1,4 +1,4 @@
-//! A connection in memory: the test holds its other end.
+//! A connection in memory: the test holds its other end, or its script.
 
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -7,25 +7,25 @@ use std::task::{Context, Poll};
 use sip_signin::{Connection, ConnectionFacts};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 
-pub struct Pipe {
-    near: DuplexStream,
+pub struct Pipe<S = DuplexStream> {
+    near: S,
     facts: ConnectionFacts,
 }
 
-impl Pipe {
-    pub fn new(near: DuplexStream, peer: SocketAddr) -> Self {
+impl<S> Pipe<S> {
+    pub fn new(near: S, peer: SocketAddr) -> Self {
         let facts = ConnectionFacts { local: "192.0.2.7:49152".parse().unwrap(), peer, tls: None };
         Self { near, facts }
     }
 }
 
-impl Connection for Pipe {
+impl<S: AsyncRead + AsyncWrite + Send + Sync + Unpin> Connection for Pipe<S> {
     fn facts(&self) -> &ConnectionFacts {
         &self.facts
     }
 }
 
-impl AsyncRead for Pipe {
+impl<S: AsyncRead + Unpin> AsyncRead for Pipe<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -35,7 +35,7 @@ impl AsyncRead for Pipe {
     }
 }
 
-impl AsyncWrite for Pipe {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Pipe<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

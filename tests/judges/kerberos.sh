@@ -33,6 +33,11 @@ cargo test --quiet --features kerberos --doc kerberos >>"$folder/tests" || { cat
 (($(grep -c '^test result: ok. [1-9]' "$folder/tests") == 2)) || { cat "$folder/tests"; exit 1; }
 client=$CARGO_TARGET_DIR/debug/examples/judge_kerberos
 
+# shellcheck source=tests/judges/kerberos/realm.sh
+source tests/judges/kerberos/realm.sh
+# A ticket has expired when it says so, not five minutes later.
+skew='clockskew = 1'
+
 scene=$(mktemp -d)
 kdc=
 finish() {
@@ -52,40 +57,11 @@ stop_kdc() {
     kdc=
 }
 
-write_settings() { # on this port
-    cat >"$scene/krb5.conf" <<CONF
-[libdefaults]
- default_realm = CONTOSO.TEST
- dns_lookup_kdc = false
- dns_lookup_realm = false
- udp_preference_limit = 1
- clockskew = 1
-[realms]
- CONTOSO.TEST = {
-  kdc = 127.0.0.1:$1
- }
-CONF
-    cat >"$scene/kdc.conf" <<CONF
-[kdcdefaults]
- kdc_listen = 127.0.0.1:$1
- kdc_tcp_listen = 127.0.0.1:$1
-[realms]
- CONTOSO.TEST = {
-  database_name = $scene/principal
-  key_stash_file = $scene/stash
-  acl_file = $scene/acl
-  supported_enctypes = aes256-cts:normal aes128-cts:normal
- }
-[logging]
- kdc = FILE:$scene/kdc.log
-CONF
-}
-
 start_kdc() {
     local attempt port
     for attempt in 1 2 3 4 5; do
         port=$((20000 + RANDOM % 12000))
-        write_settings "$port"
+        write_realm "$scene" "$port" "$skew"
         krb5kdc -n -r CONTOSO.TEST >"$scene/kdc.out" 2>&1 &
         kdc=$!
         for _ in {1..100}; do
@@ -98,9 +74,9 @@ start_kdc() {
     fail "the KDC does not start: $(cat "$scene/kdc.out") (attempt $attempt)"
 }
 
-export KRB5_CONFIG=$scene/krb5.conf KRB5_KDC_PROFILE=$scene/kdc.conf KRB5_KTNAME=$scene/sip.keytab
-export KRB5CCNAME=FILE:$scene/cache KRB5RCACHENAME=none: LC_ALL=C.UTF-8
-write_settings 88
+export LC_ALL=C.UTF-8
+use_realm "$scene"
+write_realm "$scene" 88 "$skew"
 kdb5_util create -s -r CONTOSO.TEST -P masterpw >"$scene/create.log" 2>&1 || fail "$(cat "$scene/create.log")"
 # Those of the rogues' wishes exist: whether a ticket is asked for is not decided by the KDC.
 kadmin.local -r CONTOSO.TEST >"$scene/kadmin.log" 2>&1 <<'ADMIN'

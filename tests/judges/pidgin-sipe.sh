@@ -56,38 +56,12 @@ for file in resolv.conf hosts nsswitch.conf; do mount --bind "$folder/$file" "/e
 mount --bind "$folder/roots" /etc/ssl/certs
 hostname client
 
+# shellcheck source=tests/judges/kerberos/realm.sh
+source tests/judges/kerberos/realm.sh
+
 # A KDC of the realm CONTOSO.TEST, a keytab for the lab, and a ticket for the user.
-export KRB5_CONFIG=$folder/krb5.conf KRB5_KDC_PROFILE=$folder/kdc.conf KRB5_KTNAME=$folder/sip.keytab
-export KRB5CCNAME=FILE:$folder/tickets KRB5RCACHENAME=none:
-cat >"$KRB5_CONFIG" <<CONFIG
-[libdefaults]
-default_realm = CONTOSO.TEST
-dns_lookup_kdc = false
-dns_lookup_realm = false
-dns_canonicalize_hostname = false
-rdns = false
-udp_preference_limit = 1
-[realms]
-CONTOSO.TEST = {
-    kdc = 127.0.0.1:88
-}
-[domain_realm]
-.contoso.test = CONTOSO.TEST
-CONFIG
-cat >"$KRB5_KDC_PROFILE" <<CONFIG
-[kdcdefaults]
-kdc_listen = 127.0.0.1:88
-kdc_tcp_listen = 127.0.0.1:88
-[realms]
-CONTOSO.TEST = {
-    database_name = $folder/principals
-    key_stash_file = $folder/stash
-    acl_file = $folder/acl
-    supported_enctypes = aes256-cts:normal aes128-cts:normal
-}
-[logging]
-kdc = FILE:$folder/kdc.log
-CONFIG
+use_realm "$folder"
+write_realm "$folder" 88
 {
     kdb5_util create -s -r CONTOSO.TEST -P master
     kadmin.local addprinc -pw 'Passw0rd!' jeremy

@@ -4,11 +4,14 @@
 //! The first argument says what is to be seen; `tests/judges/kerberos.sh` sets the scene (KDC, cache,
 //! keytab) and runs it.
 
+#[path = "../acceptor.rs"]
+mod acceptor;
+
 use std::error::Error;
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
 
+use acceptor::Acceptor;
 use sip_signin::auth::{
     Association, Credentials, Identity, Protection, Salt, Version, signature_buffer,
 };
@@ -54,36 +57,6 @@ fn now() -> Now {
 
 // ---- an acceptor that nobody here wrote
 
-struct Acceptor {
-    child: Child,
-    input: ChildStdin,
-    output: BufReader<ChildStdout>,
-}
-
-impl Acceptor {
-    fn start(program: &str) -> Result<Self> {
-        let mut command = Command::new(program);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-        let input = child.stdin.take().ok_or("no input")?;
-        let output = BufReader::new(child.stdout.take().ok_or("no output")?);
-        Ok(Self { child, input, output })
-    }
-
-    fn ask(&mut self, line: &str) -> Result<String> {
-        writeln!(self.input, "{line}")?;
-        let mut answer = String::new();
-        self.output.read_line(&mut answer)?;
-        Ok(answer.trim_end().to_owned())
-    }
-}
-
-impl Drop for Acceptor {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 fn message(start: &str, more: &str) -> Result<Message> {
     let text = format!(
         "{start}\r\nFrom: <sip:jeremy@contoso.test>;tag=3e49177a52;epid=c8ca638a15\r\n\
@@ -117,7 +90,7 @@ fn acceptor(program: &str) -> Result<()> {
 
 fn exchange(program: &str, version: Version, reply: bool) -> Result<()> {
     let random = &SystemRandom;
-    let mut acceptor = Acceptor::start(program)?;
+    let mut acceptor = Acceptor::start(&mut Command::new(program))?;
     let provider = if reply { Kerberos::new().with_reply() } else { Kerberos::new() };
     let challenge = format!("{}, version={}", head(), version.number());
     let challenge = Challenge::read_all(&challenge).remove(0)?;

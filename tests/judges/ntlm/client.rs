@@ -3,12 +3,16 @@
 //! Arguments: the acceptor, and a file to which everything that was exchanged is written for the
 //! second judge. `tests/judges/ntlm.sh` runs both.
 
+#[path = "../acceptor.rs"]
+mod acceptor;
+
 use std::error::Error;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::io::Write;
+use std::process::Command;
 use std::time::{Instant, SystemTime};
 
+use acceptor::Acceptor;
 use sip_signin::auth::{
     Association, Credentials, Identity, Ntlm, Protection, Salt, Version, signature_buffer,
 };
@@ -16,40 +20,6 @@ use sip_signin::sip::{Challenge, Challenger, Message};
 use sip_signin::{Now, Random, SystemRandom};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
-
-/// The acceptor, one for each exchange.
-struct Acceptor {
-    child: Child,
-    input: ChildStdin,
-    output: BufReader<ChildStdout>,
-}
-
-impl Acceptor {
-    fn start(program: &str) -> Result<Self> {
-        let mut child = Command::new(program)
-            .arg("sip@pool01.contoso.test")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let input = child.stdin.take().ok_or("no input")?;
-        let output = BufReader::new(child.stdout.take().ok_or("no output")?);
-        Ok(Self { child, input, output })
-    }
-
-    fn ask(&mut self, line: &str) -> Result<String> {
-        writeln!(self.input, "{line}")?;
-        let mut answer = String::new();
-        self.output.read_line(&mut answer)?;
-        Ok(answer.trim_end().to_owned())
-    }
-}
-
-impl Drop for Acceptor {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 #[expect(clippy::disallowed_methods, reason = "the acceptor keeps real time")]
 fn now() -> Now {
@@ -69,6 +39,10 @@ const HEAD: &str = r#"NTLM realm="SIP Communications Service", targetname="pool0
 fn salt<'a>(rand: &'a str, num: &'a str) -> Salt<'a> {
     let (realm, target) = ("SIP Communications Service", "pool01.contoso.test");
     Salt { scheme: "NTLM", rand, num, realm, target }
+}
+
+fn start(program: &str) -> Result<Acceptor> {
+    Acceptor::start(Command::new(program).arg("sip@pool01.contoso.test"))
 }
 
 /// What the client would send to `acceptor`, after a challenge of it.
@@ -102,7 +76,7 @@ fn answer(
 /// One exchange that must succeed, with signatures both ways.
 fn succeeds(program: &str, who: (&str, &str), version: Version, record: &mut File) -> Result<()> {
     let random = &SystemRandom;
-    let mut acceptor = Acceptor::start(program)?;
+    let mut acceptor = start(program)?;
     let (mut association, mut sent, challenge) = answer(&mut acceptor, who, version, random)?;
     let token = sent.gssapi_data().ok_or("no token")?.to_owned();
     let accepted = acceptor.ask(&format!("AUTH {token}"))?;
@@ -154,7 +128,7 @@ fn succeeds(program: &str, who: (&str, &str), version: Version, record: &mut Fil
 
 /// One exchange that must fail at the acceptor.
 fn fails(program: &str, who: (&str, &str), spoil: fn(&str) -> String) -> Result<()> {
-    let mut acceptor = Acceptor::start(program)?;
+    let mut acceptor = start(program)?;
     let (_, sent, _) = answer(&mut acceptor, who, Version::V4, &SystemRandom)?;
     let token = spoil(sent.gssapi_data().ok_or("no token")?);
     let answer = acceptor.ask(&format!("AUTH {token}"))?;

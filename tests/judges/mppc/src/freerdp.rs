@@ -23,7 +23,7 @@ pub struct Library {
 }
 
 pub struct Context {
-    library: Library,
+    codec: Library,
     context: *mut c_void,
 }
 
@@ -57,7 +57,7 @@ impl Library {
         // SAFETY: level 0 is the 8 KB history.
         let context = unsafe { (self.new)(0, c_int::from(compressor)) };
         assert!(!context.is_null());
-        Context { library: self, context }
+        Context { codec: self, context }
     }
 }
 
@@ -67,7 +67,7 @@ impl Context {
         let (mut to, mut size, mut flags) = (out.as_mut_ptr(), out.len() as u32, 0);
         // SAFETY: both buffers are as long as is said.
         let code = unsafe {
-            (self.library.compress)(
+            (self.codec.compress)(
                 self.context,
                 plain.as_ptr(),
                 plain.len() as u32,
@@ -85,7 +85,7 @@ impl Context {
         let (mut data, mut size) = (std::ptr::null_mut(), 0);
         // SAFETY: the payload is as long as is said, and a packet that a compressor made.
         let code = unsafe {
-            (self.library.decompress)(
+            (self.codec.decompress)(
                 self.context,
                 payload.as_ptr(),
                 payload.len() as u32,
