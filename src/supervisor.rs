@@ -26,6 +26,10 @@ use crate::upkeep::SessionError;
 /// It never tries again by itself what waiting does not mend: a rejected password is sent once. Then
 /// the event says `again: None`, and it is for the caller to change something and to begin anew.
 ///
+/// The server that had the user is tried first, as with [`Client::remembering`], after a session
+/// that was a success and was only lost or forgotten. If that fails, or if it was the server that
+/// would not have the user any more, the next attempt searches anew.
+///
 /// ```
 /// # #[cfg(all(feature = "lab", feature = "ntlm"))]
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -156,6 +160,7 @@ impl Supervisor {
                     Ok(signed_in) => return Some(self.begin(signed_in)),
                     Err(failure) => {
                         let wait = self.back_off.failed(failure.retry(), failure.retry_after());
+                        self.client = self.client.remembering(None);
                         let (why, again) = (Box::new(failure), self.wait(wait));
                         return Some(SupervisorEvent::Failed { why, again });
                     }
@@ -172,6 +177,11 @@ impl Supervisor {
                             true => None,
                             false => self.back_off.lost(lived, why.retry(), why.retry_after()),
                         };
+                        let only_lost =
+                            matches!(why, SessionError::Forgotten | SessionError::Lost(_));
+                        if !only_lost || self.back_off.failures() > 0 {
+                            self.client = self.client.remembering(None);
+                        }
                         let again = self.wait(wait);
                         return Some(SupervisorEvent::Lost { why, again });
                     }
@@ -195,6 +205,7 @@ impl Supervisor {
 
     /// A session, both ends of it.
     fn begin(&mut self, signed_in: SignedIn) -> SupervisorEvent {
+        self.client = self.client.remembering(signed_in.last_server());
         let SignedIn { session, trace, redirects, .. } = signed_in;
         let (sender, receiver) = session.asking(Arc::clone(&self.source)).split();
         self.state =
