@@ -11,7 +11,7 @@ use crate::back_off::BackOff;
 use crate::client::{Client, SignedIn};
 use crate::clock::now;
 use crate::credentials::CredentialSource;
-use crate::discovery::Trace;
+use crate::discovery::{LastServer, Trace};
 use crate::failure::SignInFailure;
 use crate::random::RandomError;
 use crate::session::{Received, SessionReceiver, SessionSender};
@@ -98,6 +98,8 @@ pub enum SupervisorEvent {
         sender: SessionSender,
         /// How the server was found: the search, then a trace for each redirect that was followed.
         traces: Vec<Trace>,
+        /// What to keep for the next program, as [`SignedIn::last_server`] tells it.
+        last_server: Option<LastServer>,
     },
     /// The session brought a message.
     Received(Received),
@@ -205,13 +207,14 @@ impl Supervisor {
 
     /// A session, both ends of it.
     fn begin(&mut self, signed_in: SignedIn) -> SupervisorEvent {
-        self.client = self.client.remembering(signed_in.last_server());
+        let last_server = signed_in.last_server();
+        self.client = self.client.remembering(last_server.clone());
         let SignedIn { session, trace, redirects, .. } = signed_in;
         let (sender, receiver) = session.asking(Arc::clone(&self.source)).split();
         self.state =
             State::Up { sender: sender.clone(), receiver: Box::new(receiver), since: now() };
         let traces = std::iter::once(trace).chain(redirects).collect();
-        SupervisorEvent::SignedIn { sender, traces }
+        SupervisorEvent::SignedIn { sender, traces, last_server }
     }
 
     /// One attempt, which holds all that it needs, so that it outlives a call that is cancelled.

@@ -104,7 +104,10 @@ async fn the_server_that_had_the_user_is_tried_first_unless_it_would_not_have_hi
             tokio::time::resume();
         }
         let event = supervisor.next().await;
-        let Some(SupervisorEvent::SignedIn { traces, sender }) = event else { panic!("{event:?}") };
+        let Some(SupervisorEvent::SignedIn { sender, traces, last_server }) = event else {
+            panic!("{event:?}")
+        };
+        assert_eq!(last_server.unwrap().to_string(), "pool01.contoso.com:5061 192.0.2.11");
         assert_eq!(sender.endpoint().to_string(), "tls pool01.contoso.com:5061");
         assert_eq!(traces.len(), searches, "{fault:?}: {traces:?}");
     }

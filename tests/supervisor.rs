@@ -407,7 +407,7 @@ async fn who_signs_out_stays_signed_out_whatever_the_server_says() {
     assert!(supervisor.next().await.is_none());
 
     let mut supervisor = world.supervisor("8248ca9ebb");
-    let SupervisorEvent::SignedIn { sender, traces } = next(&mut supervisor).await else {
+    let SupervisorEvent::SignedIn { sender, traces, .. } = next(&mut supervisor).await else {
         panic!()
     };
     assert_eq!(traces.len(), 1, "{traces:?}");
