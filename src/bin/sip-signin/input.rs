@@ -80,7 +80,11 @@ pub fn first_line(input: impl BufRead) -> io::Result<String> {
 const LINE_LIMIT: usize = 4096;
 
 fn unreadable(error: io::Error) -> Complaint {
-    Complaint::machine(format!("standard input cannot be read: {error}"), "see where it comes from")
+    let what = format!("standard input cannot be read: {error}");
+    match error.kind() {
+        ErrorKind::InvalidData => Complaint::input(what, "give only what is asked for"),
+        _ => Complaint::machine(what, "see where it comes from"),
+    }
 }
 
 #[cfg(test)]
