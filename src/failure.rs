@@ -10,8 +10,9 @@ use crate::sip::{Contact, RegisterError, Remedy, ServerRefusal};
 
 /// Why a sign-in failed, with the whole story of it.
 ///
-/// `Display` is one line for a log: whose fault, what, and what to do. The trace tells everything
-/// that was asked, answered, refused and tried.
+/// `Display` is one line for a log and an administrator: whose fault, what, and what to do. The user is
+/// told [`for_user`](Self::for_user). The trace tells everything that was asked, answered, refused and
+/// tried.
 #[derive(Clone, Debug, thiserror::Error)]
 pub struct SignInFailure {
     kind: Box<SignInFailureKind>,
@@ -88,6 +89,11 @@ impl SignInFailure {
     /// What to do about it, in a sentence.
     pub fn advice(&self) -> &'static str {
         self.kind.advice()
+    }
+
+    /// What to tell the user: see [`SignInFailureKind::for_user`].
+    pub fn for_user(&self) -> &'static str {
+        self.kind.for_user()
     }
 
     /// How long the servers asked to be left alone, at the longest.
@@ -169,6 +175,76 @@ impl SignInFailureKind {
         }
     }
 
+    /// What to tell the user, in a sentence without a term of the trade: what is wrong, and what
+    /// somebody who runs no servers can do about it.
+    pub fn for_user(&self) -> &'static str {
+        use SignInError as E;
+        match self {
+            Self::NoServer { cause, .. } => match cause {
+                Cause::Certificate(..) => {
+                    "The server could not prove that it belongs to your organisation. Ask your \
+                     administrator."
+                }
+                Cause::Tls(..) => {
+                    "No secure connection to the server could be made. Ask your administrator."
+                }
+                Cause::Answer(..) => "The server cannot sign you in now. Try again later.",
+                Cause::Refused(_) => {
+                    "The server that was found may not belong to your organisation. Check your \
+                     sign-in address."
+                }
+                Cause::LookupFailed(..) | Cause::Unreachable(..) => {
+                    "The server cannot be reached. Check your network connection."
+                }
+                Cause::Unresolvable(_)
+                | Cause::Invalid(..)
+                | Cause::NotOffered(_)
+                | Cause::NoRecords(_) => {
+                    "No server was found for your sign-in address. Check the address, or ask your \
+                     administrator for the name of the server."
+                }
+            },
+            Self::NoRandom(_) => "This computer cannot make a secure connection.",
+            Self::Unwritable(_) => "A setting of this program is wrong. Ask your administrator.",
+            Self::Refused(..) => REFUSED,
+            Self::Redirected(..) | Self::Unauthenticated(_) => UNEXPECTED,
+            Self::SignIn(_, error) => match error {
+                E::AddressMismatch(_) => {
+                    "Your account does not belong to this sign-in address. Check both."
+                }
+                E::ClockSkew(_) => "The clock of this computer is wrong. Set it, and try again.",
+                E::CredentialsNeeded => "Enter your account and your password.",
+                E::Lost(_) | E::NoAnswer => {
+                    "The server does not answer. Check your network connection, then try again."
+                }
+                E::NoCommonScheme { .. } => {
+                    "The server wants a proof of who you are that this computer cannot give. Ask \
+                     your administrator."
+                }
+                E::Overloaded(_) | E::Unavailable(_) => {
+                    "The server cannot sign you in now. Try again later."
+                }
+                E::RedirectLoop | E::RedirectRefused(_) => {
+                    "The server sends you to one that is not trusted. Ask your administrator."
+                }
+                E::Refused(_) => REFUSED,
+                E::Rejected(_) => "Your account or your password is not right.",
+                E::RemoteAccessDenied(_) => {
+                    "You may not sign in from outside. Try again inside your organisation's network."
+                }
+                E::SignatureAbsent | E::SignatureWrong(_) => {
+                    "The server could not prove that it is the right one. Ask your administrator, and \
+                     do not trust this network."
+                }
+                E::UnknownUser(_) => "The server does not know this sign-in address. Check it.",
+                E::VersionBlocked(_) => {
+                    "The server does not let this version of the program in. Ask your administrator."
+                }
+                E::BadRequest(_) | E::Garbage(_) | E::Unauthenticated => UNEXPECTED,
+            },
+        }
+    }
+
     /// Whether another server may do better.
     pub(crate) fn may_be_mended(&self) -> bool {
         match self {
@@ -178,6 +254,9 @@ impl SignInFailureKind {
         }
     }
 }
+
+const REFUSED: &str = "The server refuses to sign you in. Ask your administrator.";
+const UNEXPECTED: &str = "The server did not behave as it should. Ask your administrator.";
 
 impl fmt::Display for SignInFailureKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -42,7 +42,8 @@ use crate::text::WireText;
 /// cache: as long as that takes, in the thread that runs the sign-in, and with every ticket server
 /// silent until the library gives up. Nothing is spawned to hide it. MIT Kerberos 1.20 was seen to
 /// give up a single silent server after 27 s. Where other work shares the thread, sign in on one of
-/// its own.
+/// its own. A session does the same when it makes a new security association, in the thread that
+/// receives, and who sends meanwhile waits for it, thread and all.
 ///
 /// ```no_run
 /// # #[cfg(feature = "net")]

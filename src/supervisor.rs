@@ -11,7 +11,7 @@ use crate::back_off::BackOff;
 use crate::client::{Client, SignedIn};
 use crate::clock::now;
 use crate::credentials::CredentialSource;
-use crate::discovery::Trace;
+use crate::discovery::{LastServer, Trace};
 use crate::failure::SignInFailure;
 use crate::random::RandomError;
 use crate::session::{Received, SessionReceiver, SessionSender};
@@ -25,6 +25,10 @@ use crate::upkeep::SessionError;
 /// Between two attempts it waits as [`BackOff`] says, with the identity of the device for its seed.
 /// It never tries again by itself what waiting does not mend: a rejected password is sent once. Then
 /// the event says `again: None`, and it is for the caller to change something and to begin anew.
+///
+/// The server that had the user is tried first, as with [`Client::remembering`], after a session
+/// that was a success and was only lost or forgotten. If that fails, or if it was the server that
+/// would not have the user any more, the next attempt searches anew.
 ///
 /// ```
 /// # #[cfg(all(feature = "lab", feature = "ntlm"))]
@@ -94,6 +98,8 @@ pub enum SupervisorEvent {
         sender: SessionSender,
         /// How the server was found: the search, then a trace for each redirect that was followed.
         traces: Vec<Trace>,
+        /// What to keep for the next program, as [`SignedIn::last_server`] tells it.
+        last_server: Option<LastServer>,
     },
     /// The session brought a message.
     Received(Received),
@@ -156,6 +162,7 @@ impl Supervisor {
                     Ok(signed_in) => return Some(self.begin(signed_in)),
                     Err(failure) => {
                         let wait = self.back_off.failed(failure.retry(), failure.retry_after());
+                        self.client = self.client.remembering(None);
                         let (why, again) = (Box::new(failure), self.wait(wait));
                         return Some(SupervisorEvent::Failed { why, again });
                     }
@@ -172,6 +179,11 @@ impl Supervisor {
                             true => None,
                             false => self.back_off.lost(lived, why.retry(), why.retry_after()),
                         };
+                        let only_lost =
+                            matches!(why, SessionError::Forgotten | SessionError::Lost(_));
+                        if !only_lost || self.back_off.failures() > 0 {
+                            self.client = self.client.remembering(None);
+                        }
                         let again = self.wait(wait);
                         return Some(SupervisorEvent::Lost { why, again });
                     }
@@ -195,12 +207,14 @@ impl Supervisor {
 
     /// A session, both ends of it.
     fn begin(&mut self, signed_in: SignedIn) -> SupervisorEvent {
+        let last_server = signed_in.last_server();
+        self.client = self.client.remembering(last_server.clone());
         let SignedIn { session, trace, redirects, .. } = signed_in;
         let (sender, receiver) = session.asking(Arc::clone(&self.source)).split();
         self.state =
             State::Up { sender: sender.clone(), receiver: Box::new(receiver), since: now() };
         let traces = std::iter::once(trace).chain(redirects).collect();
-        SupervisorEvent::SignedIn { sender, traces }
+        SupervisorEvent::SignedIn { sender, traces, last_server }
     }
 
     /// One attempt, which holds all that it needs, so that it outlives a call that is cancelled.

@@ -202,6 +202,8 @@ mod tests {
         {
             let printed = WireText::new(&text).to_string();
             assert!(printed.len() <= WireText::LIMIT);
+            // What is never shown is not kept either.
+            assert!(WireText::new(text.repeat(99)).raw().len() <= WireText::LIMIT + 1);
             assert_eq!(printed.ends_with("..."), cut, "{printed}");
             assert_eq!(WireText::read_back(&printed).unwrap().to_string(), printed);
         }

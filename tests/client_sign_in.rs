@@ -58,8 +58,12 @@ enum Does {
     HangsUp,
     /// Hangs up after its challenge, and then takes no more connections.
     HangsUpForGood,
+    /// Hangs up the first time after its challenge, then behind every proof that it rejects.
+    HangsUpOnThePerson,
     /// Hangs up on every proof.
     HangsUpOnProof,
+    /// Rejects a proof, and hangs up.
+    RejectsAndHangsUp,
     /// Never answers.
     Silent,
 }
@@ -111,11 +115,12 @@ impl Transport for Network {
         self.0.dialled.lock().unwrap().push(endpoint.to_string());
         let host = endpoint.host.to_string();
         let mut does = self.0.servers.get(&*host).cloned().ok_or(ConnectFailure::Refused)?;
-        if let Does::HangsUp | Does::HangsUpForGood = does
+        if let Does::HangsUp | Does::HangsUpForGood | Does::HangsUpOnThePerson = does
             && self.0.hung_up.fetch_add(1, Ordering::SeqCst) > 0
         {
             match does {
                 Does::HangsUp => does = Does::Registers,
+                Does::HangsUpOnThePerson => does = Does::RejectsAndHangsUp,
                 _ => return Err(ConnectFailure::Refused),
             }
         }
@@ -141,8 +146,10 @@ async fn serve(does: Does, mut far: DuplexStream, proofs: Arc<AtomicUsize>) {
             if far.write_all(answer.as_bytes()).await.is_err() {
                 return;
             }
-            if let Does::HangsUp | Does::HangsUpForGood = does {
-                return;
+            match does {
+                Does::HangsUp | Does::HangsUpForGood | Does::HangsUpOnThePerson => return,
+                Does::RejectsAndHangsUp if proved => return,
+                _ => {}
             }
         }
     }
@@ -161,14 +168,12 @@ fn answer(does: &Does, request: &Message, proved: bool) -> Option<String> {
     let (status, lines) = match (does, proved) {
         (Does::Silent, _) => return None,
         (Does::SendsOnAtOnce(to), _) => ("301 Moved", format!("Contact: {to}\r\n")),
-        (_, false)
-        | (Does::Rejects | Does::HangsUp | Does::HangsUpForGood | Does::HangsUpOnProof, true) => {
-            ("401 Unauthorized", challenge)
-        }
+        (_, false) => ("401 Unauthorized", challenge),
         (Does::Registers, true) => ("200 OK", format!("{right}Expires: 7200\r\n")),
         (Does::SignsWrongly, true) => ("200 OK", signed("00")),
         (Does::SendsOn(to), true) => ("301 Moved", format!("{right}Contact: {to}\r\n")),
         (Does::Says(status, lines), true) => (*status, (*lines).to_owned()),
+        (_, true) => ("401 Unauthorized", challenge),
     };
     let copied: String = ["From", "To", "Call-ID", "CSeq"]
         .iter()
@@ -300,6 +305,30 @@ async fn a_server_that_hangs_up_on_a_slow_typist_is_called_back() {
     assert_eq!(signed_in.endpoint.to_string(), "tls sip.contoso.com:5061");
     assert_eq!(person.asked.lock().unwrap().len(), 1);
     assert_eq!(network.dialled().len(), 2);
+}
+
+/// Gives another password each time it is asked, but not for ever.
+#[derive(Default)]
+struct Guesser(AtomicUsize);
+
+#[async_trait]
+impl CredentialSource for Guesser {
+    async fn credentials(&self, _: &CredentialRequest) -> Option<Credentials> {
+        let guess = self.0.fetch_add(1, Ordering::SeqCst);
+        let account = r"CONTOSO\jeremy".parse().unwrap();
+        (guess < 9).then(|| Credentials::new(account, format!("guess {guess}")))
+    }
+}
+
+/// It is called back once, and met once more by the search that goes on.
+#[tokio::test(start_paused = true)]
+async fn a_server_that_hangs_up_again_and_again_is_left() {
+    let network = Network::new([("sip.contoso.com", Does::HangsUpOnThePerson)]);
+    let guesser = Guesser::default();
+    let failure = network.client(&["sip.contoso.com"]).sign_in(&address(), &guesser).await;
+    let failure = failure.unwrap_err();
+    assert!(matches!(error(&failure), SignInError::Lost(_)), "{failure}");
+    assert_eq!((guesser.0.load(Ordering::SeqCst), network.dialled().len()), (3, 3));
 }
 
 #[tokio::test(start_paused = true)]

@@ -88,6 +88,31 @@ async fn a_pool_that_forgets_or_hangs_up_is_signed_in_to_again() {
     assert_eq!(lab.seen().len(), 3, "one connection for each session");
 }
 
+/// DNS does not name the home pool: the Director does.
+#[tokio::test]
+async fn the_server_that_had_the_user_is_tried_first_unless_it_would_not_have_him() {
+    let director = Server::tls("sip.contoso.com").home(["pool01.contoso.com"]);
+    let lab = deployment(director).server(pool()).start().await.unwrap();
+    let mut supervisor = supervisor(&lab.client().build(), "Passw0rd!");
+    for (fault, searches) in [(None, 2), (Some(SipFault::Close), 1), (Some(SipFault::Silent), 2)] {
+        if fault.is_some() {
+            tokio::time::pause();
+            lab.befall("pool01.contoso.com", fault);
+            let event = supervisor.next().await;
+            assert!(matches!(event, Some(SupervisorEvent::Lost { again: Some(_), .. })));
+            lab.befall("pool01.contoso.com", None);
+            tokio::time::resume();
+        }
+        let event = supervisor.next().await;
+        let Some(SupervisorEvent::SignedIn { sender, traces, last_server }) = event else {
+            panic!("{event:?}")
+        };
+        assert_eq!(last_server.unwrap().to_string(), "pool01.contoso.com:5061 192.0.2.11");
+        assert_eq!(sender.endpoint().to_string(), "tls pool01.contoso.com:5061");
+        assert_eq!(traces.len(), searches, "{fault:?}: {traces:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_pool_that_restarts_finds_its_user_again() {
     let down = deployment(pool().fault(TcpFault::Refused)).start().await.unwrap();

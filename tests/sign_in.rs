@@ -13,6 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use data_encoding::{BASE64, HEXLOWER};
 use needles::{MARKER, Needles};
+use sha2::{Digest as _, Sha256};
 use sip_signin::auth::{
     Credentials, DigestAlgorithm, Identity, Mechanism, MechanismError, MechanismErrorKind,
     MechanismProvider, MechanismStep, Protection,
@@ -23,7 +24,8 @@ use sip_signin::sign_in::{
     Registration, Retry, Rules, Server, SignIn, SignInError, Step,
 };
 use sip_signin::sip::{
-    Contact, Diagnostics, Headers, Message, Register, Remedy, Scheme, Tokens, UriTransport,
+    Challenge, Contact, Diagnostics, Headers, Message, Register, Remedy, Scheme, Tokens,
+    UriTransport,
 };
 use sip_signin::upkeep::{self, Upkeep};
 use sip_signin::{HostName, HostNamePolicy, NameRule, Now, Random, RandomError, SipAddress};
@@ -843,6 +845,28 @@ fn a_redirect_says_whether_it_is_signed() {
         targetname=\"sip/cosmo-ocs-r2.cosmo.local\"";
     let signed = talk.hear("301 Moved", &[info, HOME]);
     assert!(matches!(signed, Step::Redirected { protection: Protection::Verified, .. }));
+}
+
+/// Its hash covers neither the status nor a Contact, so whoever sits on the way may change both.
+#[test]
+fn a_digest_servers_proof_does_not_vouch_for_where_it_redirects_to() {
+    let mut talk = Talk::new(Rules::default());
+    talk.ask(&[DIGEST]);
+    let _ = talk.supply("Pa$$word");
+    let sent = Challenge::read_all(&talk.authorization()).remove(0).unwrap();
+    let hash = |text: String| HEXLOWER.encode(&Sha256::digest(text));
+    let secret = hash(r"COSMO\User:cosmo:Pa$$word".into());
+    let (cnonce, uri) = (sent.parameter("cnonce").unwrap(), sent.parameter("uri").unwrap());
+    let proof = hash(format!("{secret}:n1:00000001:{cnonce}:auth:{}", hash(format!(":{uri}"))));
+    let info = format!("Authentication-Info: rspauth=\"{proof}\", qop=auth");
+    let step = talk.hear("301 Moved", &[&info, HOME]);
+    assert!(matches!(step, Step::Redirected { protection: Protection::Absent, .. }), "{step:?}");
+
+    // It is the right proof: where nothing else counts, it is believed.
+    let mut talk = Talk::new(Rules::default());
+    talk.ask(&[DIGEST]);
+    let _ = talk.supply("Pa$$word");
+    assert_eq!(signed_in(talk.hear("200 OK", &[&info])).protection, Protection::Verified);
 }
 
 fn contacts(line: &str) -> Vec<Contact> {

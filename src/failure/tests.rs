@@ -139,7 +139,8 @@ fn the_page_of_failures_is_the_code() {
             let failure = failure(kind);
             let name = failure.kind().name();
             let (fault, advice, retry) = (failure.fault(), failure.advice(), failure.retry());
-            format!("| {name} | {} | {fault} | {advice} | {retry} |", failure.kind())
+            let user = failure.for_user();
+            format!("| {name} | {} | {fault} | {advice} | {retry} | {user} |", failure.kind())
         })
         .collect();
     assert_eq!(rows(page), expected, "\n{}", expected.join("\n"));
@@ -191,6 +192,35 @@ fn whatever_fails_names_fault_kind_and_advice_in_one_line() {
         let name = kind.name();
         let shown = failure(kind.clone()).to_string();
         assert!(shown.contains(&kind.to_string()) && !shown.contains('\n'), "{name}: {shown}");
+    }
+}
+
+#[test]
+fn a_user_is_told_a_sentence_without_a_term_of_the_trade() {
+    let terms = [
+        "certificate",
+        "contoso",
+        "dns",
+        "kerberos",
+        "ntlm",
+        "pool",
+        "record",
+        "redirect",
+        "register",
+        "scheme",
+        "signature",
+        "sip",
+        "srv",
+        "tls",
+        "user",
+        "5061",
+    ];
+    for kind in kinds() {
+        let told = kind.for_user();
+        let lower = told.to_lowercase();
+        assert!(told.ends_with('.') && told.starts_with(char::is_uppercase), "{told}");
+        assert!(told.len() <= 130, "{told}");
+        assert_eq!(terms.iter().find(|term| lower.contains(**term)), None, "{told}");
     }
 }
 

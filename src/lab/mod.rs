@@ -132,6 +132,10 @@ pub struct Lab {
 }
 
 impl Lab {
+    /// How many connections, and how many questions, are written down; what comes after those is not.
+    /// A lab may be left running for days.
+    pub const LOG_LIMIT: usize = 16_384;
+
     /// Starts the ordinary good deployment of `contoso.com`: [`Lab::ordinary`].
     ///
     /// # Errors
@@ -208,12 +212,13 @@ impl Lab {
         &self.root_pem
     }
 
-    /// What the DNS server was asked so far, in order.
+    /// What the DNS server was asked so far, in order: the first [`LOG_LIMIT`](Self::LOG_LIMIT).
     pub fn questions(&self) -> Vec<Question> {
         self.questions.all()
     }
 
-    /// The connections that the servers accepted so far, in order.
+    /// The connections that the servers accepted so far, in order: the first
+    /// [`LOG_LIMIT`](Self::LOG_LIMIT).
     pub fn seen(&self) -> Vec<Seen> {
         self.seen.all()
     }

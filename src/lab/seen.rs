@@ -8,6 +8,8 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::Lab;
+
 /// One connection, as the server saw it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -47,7 +49,8 @@ impl Seen {
     }
 }
 
-/// A list that the lab's tasks write and the caller reads.
+/// A list that the lab's tasks write and the caller reads: the first [`Lab::LOG_LIMIT`]
+/// entries.
 pub(super) struct Log<T>(Arc<Mutex<Vec<T>>>);
 
 impl<T> Clone for Log<T> {
@@ -67,11 +70,14 @@ impl<T: Clone> Log<T> {
         self.lock().clone()
     }
 
-    /// Adds an entry and says where it stands.
-    pub(super) fn push(&self, entry: T) -> usize {
+    /// Adds an entry and says where it stands; `None` where there is no room for it.
+    pub(super) fn push(&self, entry: T) -> Option<usize> {
         let mut entries = self.lock();
-        entries.push(entry);
-        entries.len().saturating_sub(1)
+        let at = entries.len();
+        (at < Lab::LOG_LIMIT).then(|| {
+            entries.push(entry);
+            at
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<T>> {
@@ -83,7 +89,7 @@ impl<T: Clone> Log<T> {
 /// One connection being written down; dropping it writes down the end.
 pub(super) struct Note {
     log: Log<Seen>,
-    at: usize,
+    at: Option<usize>,
 }
 
 impl Note {
@@ -125,7 +131,9 @@ impl Note {
     }
 
     fn change(&self, change: impl FnOnce(&mut Seen)) {
-        if let Some(seen) = self.log.lock().get_mut(self.at) {
+        if let Some(at) = self.at
+            && let Some(seen) = self.log.lock().get_mut(at)
+        {
             change(seen);
         }
     }
@@ -179,5 +187,21 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Tap<'_, S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_there_is_no_room_for_is_not_written_down() {
+        let (log, address) = (Log::default(), SocketAddr::from(([192, 0, 2, 10], 5061)));
+        for _ in 0..=Lab::LOG_LIMIT {
+            Note::new(&log, "pool01.contoso.com", address).sip(b"x");
+        }
+        let all = log.all();
+        assert_eq!(all.len(), Lab::LOG_LIMIT);
+        assert!(all.iter().all(|seen| seen.closed && seen.sip == b"x"));
     }
 }

@@ -138,11 +138,12 @@ impl Upkeep {
 
     /// Takes a message that came from the server, and says whose it is.
     ///
-    /// With a security association, what is signed wrongly is dropped, and so is what is not signed
-    /// unless [`Rules::allow_unsigned`], which counts for nothing with Kerberos: except for provisional responses, which real servers do not
-    /// sign, and for 401 and 407, with which a server says that it has no association with us. Such an
-    /// answer to the caller also makes a new one due. Without an association nothing can be signed,
-    /// and everything is the caller's, as [`Protection::Absent`]. [MS-SIPAE section 3.2.5.2]
+    /// With a security association, what is signed wrongly is dropped, and so is what is not signed,
+    /// unless [`Rules::allow_unsigned`], which counts for nothing with Kerberos. Provisional responses,
+    /// which real servers do not sign, are let through; so are 401 and 407, with which a server says
+    /// that it has no association with us: such an answer to the caller also makes a new one due.
+    /// Without an association nothing can be signed, and everything is the caller's, as
+    /// [`Protection::Absent`]. [MS-SIPAE section 3.2.5.2]
     pub fn receive(&mut self, message: &Message, now: Now) -> Heard {
         if self.end.is_some() {
             return Heard::Dropped("the session is over".into());

@@ -26,7 +26,7 @@ fi
 
 gcc -O1 -o "$folder/krbd" tests/judges/kerberos/krbd.c -lgssapi_krb5
 gcc -O1 -shared -fPIC -o "$folder/skew.so" tests/judges/kerberos/skew.c
-cargo build --quiet --example judge_kerberos --features kerberos,lab
+cargo build --quiet --example judge_kerberos --bin sip-signin --features kerberos,cli
 # The feature is in no default, so its own tests run here.
 cargo test --quiet --features kerberos --lib kerberos:: >"$folder/tests" || { cat "$folder/tests"; exit 1; }
 cargo test --quiet --features kerberos --doc kerberos >>"$folder/tests" || { cat "$folder/tests"; exit 1; }
@@ -120,6 +120,7 @@ see home
 expect "tickets for the Director" 1 "$(asked sip/sip.contoso.test)"
 expect "tickets for the home pool" 2 "$(asked sip/pool01.contoso.test)"
 see default
+see tool "$CARGO_TARGET_DIR/debug/sip-signin"
 see faults
 
 # What a rogue server wants is not asked for, though the KDC would give it.

@@ -249,6 +249,32 @@ fn r14_addresses_that_came_along_are_not_shared_out_again() {
     assert!(scene.cause.is_some());
 }
 
+/// A better row that names the same server brings addresses of its own, and no more room for them.
+#[test]
+fn r14_a_server_in_two_rows_has_no_17th_address() {
+    let v4: Vec<_> = (1..=32).map(|n| format!("192.0.2.{n}")).collect();
+    let (of_worse, of_better) = v4.split_at(16);
+    let answer = |addresses: &[String]| {
+        let own: Vec<_> = addresses.iter().map(|ip| ("a.contoso.com", ip.as_str())).collect();
+        with(records(&[(0, 0, 5061, "a.contoso.com")]), &own)
+    };
+    let mut scene = Scene::new(&Settings::default());
+    let better = scene.srv.pop_front().unwrap();
+    scene.answer(answer(of_worse));
+    scene.pass(100);
+    let mut dialled = 0;
+    let mut drain = |scene: &mut Scene| {
+        while !scene.dialling().is_empty() {
+            dialled += 1;
+            scene.fail(A, ConnectFailure::Refused);
+        }
+    };
+    drain(&mut scene);
+    scene.hand_in(better.answer(Ok(Answer::Found(answer(of_better)))));
+    drain(&mut scene);
+    assert_eq!(dialled, 16);
+}
+
 #[test]
 fn r14_the_64th_target_is_used_and_the_65th_left_out() {
     assert_eq!(TARGET_LIMIT, 64);

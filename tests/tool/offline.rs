@@ -119,6 +119,16 @@ fn an_answer_is_understood_with_the_numbers_of_ms_diagnostics() {
 
 /// However it was pasted: line ends, space, a body, a length that no longer fits.
 #[test]
+fn what_is_too_long_is_said_to_be() {
+    let long = "x".repeat(1024 * 1024 + 1);
+    for path in ["-", file("long-answer.txt", &long.repeat(65)).to_str().unwrap()] {
+        let run = feed(&["answer", path], &long);
+        assert_eq!(run.code, 2, "{path}");
+        assert!(run.err.contains("cannot be read: it is too long"), "{path}: {}", run.err);
+    }
+}
+
+#[test]
 fn a_pasted_answer_need_not_be_tidy() {
     for text in [
         "\n\n  SIP/2.0 404 Not Found\r\nContent-Length: 999\r\n\r\n<html>",

@@ -66,9 +66,7 @@ impl From<&Diagnostics> for Diagnosis {
 
 pub fn run(options: &Options, json: bool) -> Outcome {
     let bytes = match options.file.as_deref() {
-        Some(path) if path.as_os_str() != "-" => {
-            std::fs::read(path).map_err(|error| Complaint::file(path, error))?
-        }
+        Some(path) if path.as_os_str() != "-" => input::file(path)?,
         _ => input::all()?,
     };
     let response = read(&bytes)?;

@@ -8,6 +8,7 @@ use sip_signin::SipAddress;
 use sip_signin::discovery::{ClearText, Protocol, Row, Search, Seed};
 
 use crate::complaint::{Complaint, End, Outcome};
+use crate::input;
 use crate::play::play;
 use crate::screen::{self, BAD, GOOD, LOUD, PLAIN, Page, QUIET};
 use crate::settings::SearchOptions;
@@ -104,15 +105,12 @@ pub fn run(options: &Options, json: bool) -> Outcome {
 }
 
 fn world(options: &Options) -> Result<World, Complaint> {
-    let read = |path: &PathBuf| {
-        std::fs::read_to_string(path).map_err(|error| Complaint::file(path, error))
-    };
     let zone = match &options.zone {
-        Some(path) => Some(Zone::read(path, &read(path)?, options.address.domain())?),
+        Some(path) => Some(Zone::read(path, &input::text(path)?, options.address.domain())?),
         None => None,
     };
     match &options.world {
-        Some(path) => World::read(path, &read(path)?, zone),
+        Some(path) => World::read(path, &input::text(path)?, zone),
         None => Ok(World::new(zone)),
     }
 }

@@ -13,6 +13,7 @@ use sip_signin::discovery::{
 use sip_signin::{HostName, HostNamePolicy};
 
 use crate::complaint::Complaint;
+use crate::input;
 
 /// How to search, and whom to ask.
 #[derive(Args, Clone, Debug, Default)]
@@ -161,10 +162,7 @@ impl SearchOptions {
     pub fn settings(&self) -> Result<Settings, Complaint> {
         let policy = match &self.policy {
             None => Policy::default(),
-            Some(path) => {
-                let text = std::fs::read_to_string(path).map_err(|e| Complaint::file(path, e))?;
-                toml::from_str(&text).map_err(|e| in_policy(path, e))?
-            }
+            Some(path) => toml::from_str(&input::text(path)?).map_err(|e| in_policy(path, e))?,
         };
         let path = self.policy.as_deref().unwrap_or(Path::new("the policy file"));
         self.over(policy).map_err(|problem| match problem {

@@ -15,6 +15,7 @@ use sip_signin::{CredentialSource, Session, SipAddress, WireText};
 
 use crate::complaint::{Complaint, End, Outcome};
 use crate::doors::Doors;
+use crate::input::first_line;
 use crate::report::{Report, tell_failure, tell_signed_in};
 use crate::screen::{self, BAD, GOOD, PLAIN, Page};
 use crate::settings::SearchOptions;
@@ -195,18 +196,15 @@ impl CredentialSource for Prompt {
         // Reading blocks, and Ctrl-C must not wait for it.
         #[expect(clippy::disallowed_methods, reason = "a prompt blocks; the tool ends without it")]
         let typed = tokio::task::spawn_blocking(move || {
-            if terminal { rpassword::prompt_password(question) } else { first_line() }
+            if terminal {
+                rpassword::prompt_password(question)
+            } else {
+                first_line(std::io::stdin().lock())
+            }
         });
         let password = typed.await.ok()?.ok().filter(|password| !password.is_empty())?;
         Some(Credentials::new(self.account.clone(), password))
     }
-}
-
-fn first_line() -> std::io::Result<String> {
-    let mut line = String::new();
-    std::io::stdin().read_line(&mut line)?;
-    line.truncate(line.trim_end_matches(['\r', '\n']).len());
-    Ok(line)
 }
 
 /// A prompt that was interrupted leaves a terminal that shows nothing of what is typed.

@@ -53,10 +53,11 @@ pub fn trace(page: &mut Page, trace: &Trace) {
             Entry::Concluded(_) => BAD,
             _ => PLAIN,
         };
-        let text = entry.to_string();
         // What is concluded is indented, and stays so below itself.
-        let text = text.strip_prefix("  ").map_or(text.clone(), |rest| format!("  {rest}"));
-        page.item(&time, QUIET, time.len(), style, &text);
+        let text = entry.to_string();
+        let bare = text.trim_start();
+        let indent = text.len().saturating_sub(bare.len());
+        page.item(&time, QUIET, time.len().saturating_add(indent), style, bare);
     }
 }
 

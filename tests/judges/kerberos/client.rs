@@ -8,7 +8,8 @@
 mod acceptor;
 
 use std::error::Error;
-use std::process::Command;
+use std::net::Ipv4Addr;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
 use acceptor::Acceptor;
@@ -39,6 +40,7 @@ async fn main() -> Result<()> {
         ["home"] => home().await,
         ["default"] => default().await,
         ["fallback"] => fallback().await,
+        ["tool", program] => tool(program).await,
         ["faults"] => faults().await,
         ["rogue", target] => rogue(target).await,
         ["fails", host, says] => fails(host, says).await,
@@ -223,6 +225,27 @@ async fn default() -> Result<()> {
     check(signed_in.registration.scheme == Some(Scheme::Kerberos), "another scheme")?;
     println!("by default: {:?}", Mechanisms::default());
     Ok(())
+}
+
+/// The tool signs in with the ticket, and asks nobody: its standard input is empty.
+async fn tool(program: &str) -> Result<()> {
+    let server = |host| Server::tls(host).port(0).address(Ipv4Addr::LOCALHOST);
+    let pool = server(POOL).offers([Offer::Ntlm(Version::V4), Offer::Kerberos(Version::V4)]);
+    let lab = Lab::builder().domain("contoso.test").internal(pool);
+    let lab = lab.account(r"CONTOSO\jeremy", "Passw0rd!", "sip:jeremy@contoso.test");
+    let lab = lab.in_place().start().await?;
+    let roots = std::env::temp_dir().join(format!("sip-signin-{}.pem", std::process::id()));
+    std::fs::write(&roots, lab.roots_pem())?;
+    for more in [&["--mechanism", "kerberos"][..], &[]] {
+        let mut command = tokio::process::Command::new(program);
+        command.args(["sign-in", "jeremy@contoso.test", "--dns", &lab.dns().to_string(), "--ca"]);
+        let output = command.arg(&roots).args(more).stdin(Stdio::null()).output().await?;
+        let said = String::from_utf8(output.stdout)?;
+        let signed = ["by Kerberos", "its signature is right"].iter().all(|s| said.contains(s));
+        check(output.status.code() == Some(0) && signed, said)?;
+        println!("the tool: {more:?}");
+    }
+    Ok(std::fs::remove_file(roots)?)
 }
 
 /// Where there is no ticket, the next mechanism signs in.
