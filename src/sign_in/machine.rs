@@ -315,6 +315,8 @@ impl SignIn {
         for challenge in fresh {
             let kind = |c: &Challenge| (c.scheme().clone(), c.algorithm().map(str::to_owned));
             self.offer.retain(|(who, known)| *who != by || kind(known) != kind(challenge));
+            // One at a time: most servers offer one, and room for four is a kilobyte.
+            self.offer.reserve_exact(1);
             self.offer.push((by, challenge.clone()));
         }
         let turns = self.proof.as_ref().is_some_and(|running| running.by != by);
