@@ -279,6 +279,7 @@ pub struct Cost {
 }
 
 /// Signs in, and out again.
+#[expect(clippy::disallowed_methods, reason = "a gateway has a task for each user")]
 pub fn run(load: Load, users: usize, at_once: usize) -> Result<Report, Box<dyn Error>> {
     let servers = Servers::start(users, load)?;
     // Who signs in alone gains by racing. Of many at once each would pay for a second handshake as
@@ -351,6 +352,7 @@ pub fn run(load: Load, users: usize, at_once: usize) -> Result<Report, Box<dyn E
 ///
 /// In one task they would be in each other's way: it is polled for 128 of them at a time, and all the
 /// others of those that are ready are polled in vain.
+#[expect(clippy::disallowed_methods, reason = "a gateway has a task for each user")]
 async fn all<F>(users: usize, at_once: usize, one: impl Fn(usize) -> F) -> Vec<F::Output>
 where
     F: Future<Output: Send> + Send + 'static,
