@@ -36,8 +36,13 @@ pub(crate) fn hexes<const N: usize>(
     let mut bytes = vec![0; lengths.iter().sum()];
     random.fill(&mut bytes)?;
     let digits = HEXLOWER.encode(&bytes);
-    let mut rest = digits.chars();
-    Ok(lengths.map(|length| rest.by_ref().take(length.saturating_mul(2)).collect()))
+    let mut rest = &*digits;
+    Ok(lengths.map(|length| {
+        let digits = length.saturating_mul(2);
+        let (text, behind) = rest.split_at_checked(digits).unwrap_or((rest, ""));
+        rest = behind;
+        text.to_owned()
+    }))
 }
 
 #[cfg(all(test, feature = "driver"))]
