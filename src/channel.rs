@@ -24,13 +24,14 @@ use crate::transport::{Connection, ConnectionFacts};
 #[derive(Debug)]
 pub struct Channel {
     connection: Box<dyn Connection>,
-    inbox: Inbox,
+    /// Boxed: a channel goes from hand to hand, and each keeps room for it.
+    inbox: Box<Inbox>,
 }
 
 impl Channel {
     /// Speaks SIP over `connection`.
     pub fn new(connection: Box<dyn Connection>) -> Self {
-        Self { connection, inbox: Inbox::default() }
+        Self { connection, inbox: Box::default() }
     }
 
     /// The same, with everything from here on in packets, both ways.
@@ -42,7 +43,7 @@ impl Channel {
     /// The same, after compression was asked for in vain. If the server agrees to it after all, too
     /// late, nothing that it sends then can be understood.
     pub(crate) fn uncompressed(mut self, asked: Negotiation) -> Self {
-        self.inbox.asked = Some(asked);
+        self.inbox.asked = Some(Box::new(asked));
         self
     }
 
@@ -96,7 +97,7 @@ impl Channel {
 #[derive(Debug)]
 pub(crate) struct ReadEnd {
     from: ReadHalf<Box<dyn Connection>>,
-    inbox: Inbox,
+    inbox: Box<Inbox>,
 }
 
 impl ReadEnd {
@@ -112,7 +113,7 @@ struct Inbox {
     reader: MessageReader,
     unread: BytesMut,
     /// The question for compression that was not answered with yes.
-    asked: Option<Negotiation>,
+    asked: Option<Box<Negotiation>>,
 }
 
 impl Inbox {
@@ -124,25 +125,33 @@ impl Inbox {
         from: &mut (impl AsyncRead + Unpin),
     ) -> Result<Message, ChannelError> {
         loop {
-            let mut input = &self.unread[..];
-            let message = self.reader.read(&mut input)?;
-            let taken = self.unread.len().saturating_sub(input.len());
-            self.unread.advance(taken);
-            if self.unread.is_empty() {
-                // A session is idle most of its life, and then holds no buffer.
-                self.unread = BytesMut::new();
-            }
-            if let Some(message) = message {
-                if self.asked.as_ref().is_some_and(|asked| asked.is_late_yes(&message)) {
-                    return Err(ChannelError::LateCompression);
-                }
-                self.reader.take_keep_alives();
+            if let Some(message) = self.take()? {
                 return Ok(message);
             }
             if self.read(from).await? == 0 {
                 return Err(ChannelError::Closed);
             }
         }
+    }
+
+    /// The next message, once all of it was read. Not part of `receive`: who waits keeps no room for
+    /// a message.
+    fn take(&mut self) -> Result<Option<Message>, ChannelError> {
+        let mut input = &self.unread[..];
+        let message = self.reader.read(&mut input)?;
+        let taken = self.unread.len().saturating_sub(input.len());
+        self.unread.advance(taken);
+        if self.unread.is_empty() {
+            // A session is idle most of its life, and then holds no buffer.
+            self.unread = BytesMut::new();
+        }
+        if let Some(message) = &message {
+            if self.asked.as_ref().is_some_and(|asked| asked.is_late_yes(message)) {
+                return Err(ChannelError::LateCompression);
+            }
+            self.reader.take_keep_alives();
+        }
+        Ok(message)
     }
 
     /// Waits for bytes without a buffer to keep them in; there is one once they have come.

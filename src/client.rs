@@ -16,7 +16,7 @@ use crate::compression::{Compression, HeaderLayout, Level, Negotiation, SixBytes
 use crate::credentials::CredentialSource;
 use crate::discovery::{Connected, DiscoveryPlan, Endpoint, LastServer, Protocol, Search, Seed};
 use crate::failure::{SignInFailure, SignInFailureKind};
-use crate::random::{Random, RandomError, hex};
+use crate::random::{Random, RandomError, hex, hexes};
 use crate::resolver::Resolver;
 use crate::sign_in::{Rules, SignIn};
 use crate::sip::{Epid, Register, Tokens, UriTransport};
@@ -234,12 +234,8 @@ impl Client {
         let settings = &*self.settings;
         let random = &*settings.random;
         let draw = || -> Result<(Tokens, Epid), RandomError> {
-            let tokens = Tokens {
-                call_id: hex::<16>(random)?,
-                from_tag: hex::<5>(random)?,
-                branch: hex::<8>(random)?,
-                contact: hex::<5>(random)?,
-            };
+            let [call_id, from_tag, branch, contact] = hexes(random, [16, 5, 8, 5])?;
+            let tokens = Tokens { call_id, from_tag, branch, contact };
             let epid = match &settings.epid {
                 Some(epid) => epid.clone(),
                 None => random_epid(random)?,

@@ -47,19 +47,17 @@ pub enum SignInFailureKind {
 }
 
 impl SignInFailure {
-    pub(crate) fn new(kind: SignInFailureKind, trace: Trace) -> Self {
-        Self {
-            kind: Box::new(kind),
-            trace: Box::new(trace),
-            redirects: Vec::new(),
-            retry_after: None,
-        }
+    pub(crate) fn new(
+        kind: impl Into<Box<SignInFailureKind>>,
+        trace: impl Into<Box<Trace>>,
+    ) -> Self {
+        Self { kind: kind.into(), trace: trace.into(), redirects: Vec::new(), retry_after: None }
     }
 
     /// The same after redirects; `retry_after` is the longest that any server asked for.
     pub(crate) fn of_journey(
-        kind: SignInFailureKind,
-        trace: Trace,
+        kind: Box<SignInFailureKind>,
+        trace: Box<Trace>,
         redirects: Vec<Trace>,
         retry_after: Option<Duration>,
     ) -> Self {

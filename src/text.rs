@@ -24,9 +24,14 @@ impl WireText {
 
     /// Keeps as much of `text` as can ever be printed.
     pub fn new(text: impl AsRef<str>) -> Self {
+        let text = text.as_ref();
+        // Nearly every text: it is printed as it is, and as a whole.
+        let plain = |b| matches!(b, b' '..=b'~' if b != b'\\');
+        if text.len() <= Self::LIMIT && text.bytes().all(plain) {
+            return Self(text.into());
+        }
         let mut printed = 0usize;
         let kept: String = text
-            .as_ref()
             .chars()
             .take_while(|&c| {
                 let before = printed;

@@ -176,7 +176,7 @@ impl Association {
             if self.version > Version::V2 {
                 writer = writer.token("version", &self.version.number().to_string());
             }
-            writer = writer.quoted("gssapi-data", &BASE64.encode(token))?;
+            writer = writer.digits("gssapi-data", &BASE64.encode(token));
         }
         if signs {
             let rand = random::hex::<4>(random)?;
@@ -184,8 +184,8 @@ impl Association {
             let num = self.sent.to_string();
             let buffer = signature_buffer(self.version, self.salt(&scheme, &rand, &num), message)?;
             let response = HEXLOWER.encode(&self.mechanism.sign(buffer.as_bytes())?);
-            writer = writer.quoted("crand", &rand)?.quoted("cnum", &num)?;
-            writer = writer.quoted("response", &response)?;
+            writer = writer.digits("crand", &rand).digits("cnum", &num);
+            writer = writer.digits("response", &response);
         }
         self.token = None;
         Ok(writer.finish())

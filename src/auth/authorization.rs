@@ -83,7 +83,9 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn new(name: &'static str, scheme: &str) -> Self {
-        Self { name, value: format!("{scheme} "), comma: false }
+        let mut value = String::with_capacity(1024);
+        value.extend([scheme, " "]);
+        Self { name, value, comma: false }
     }
 
     /// `name="value"`. A control character in it would be a line of its own.
@@ -101,6 +103,14 @@ impl Writer {
         }
         self.value.push('"');
         Ok(self)
+    }
+
+    /// `name="value"`, for digits and letters that are no words of anybody's: a token in Base64 is
+    /// long.
+    pub(super) fn digits(mut self, name: &str, value: &str) -> Self {
+        self.begin(name);
+        self.value.extend(["\"", value, "\""]);
+        self
     }
 
     /// `name=value`, for what is a token by construction.

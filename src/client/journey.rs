@@ -5,12 +5,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::error::Elapsed;
 use tokio::time::{timeout, timeout_at};
 
 use super::Client;
 use super::walk::Walk;
 use crate::address::SipAddress;
-use crate::auth::Protection;
+use crate::auth::{Credentials, Protection};
 use crate::channel::{Channel, ChannelError};
 use crate::clock::{moment, now};
 use crate::credentials::CredentialSource;
@@ -22,8 +23,9 @@ use crate::session::Session;
 use crate::sign_in::{
     CredentialCache, Redirects, Registration, Server, SignIn, SignInError, Step, Verdict,
 };
-use crate::sip::Contact;
+use crate::sip::{Contact, Message};
 use crate::text::WireText;
+use crate::transport::ConnectionFacts;
 use crate::upkeep::Upkeep;
 
 /// A sign-in that has come to its good end: where, as what, how it was found, and the session.
@@ -52,9 +54,24 @@ impl SignedIn {
     }
 }
 
+/// A server that let us in.
+struct Arrived {
+    endpoint: Endpoint,
+    peer: SocketAddr,
+    registration: Registration,
+    session: Session,
+}
+
+impl Arrived {
+    fn after(self, trace: Trace, redirects: Vec<Trace>) -> SignedIn {
+        let Self { endpoint, peer, registration, session } = self;
+        SignedIn { endpoint, peer, registration, session, trace, redirects }
+    }
+}
+
 /// The end of one search.
 enum Reached {
-    In(Box<SignedIn>),
+    In(Box<Arrived>),
     /// To other servers.
     Sent(Endpoint, Vec<Contact>, Protection),
     /// To the same server: it hung up while the user was looking for the password.
@@ -77,15 +94,16 @@ struct Luggage<'a> {
 }
 
 impl Luggage<'_> {
-    /// Tells the source which of its credentials were rejected, each once.
-    async fn tell_rejected(&mut self, cache: &CredentialCache) {
-        let news = cache.rejected().iter().skip(self.told).cloned().collect::<Vec<_>>();
-        for rejected in news {
-            self.told = self.told.saturating_add(1);
-            self.source.judged(self.address, &rejected, Verdict::Rejected).await;
-        }
+    /// The next rejected credentials of which the source was not told.
+    fn untold(&mut self, cache: &CredentialCache) -> Option<Credentials> {
+        let rejected = cache.rejected().get(self.told)?.clone();
+        self.told = self.told.saturating_add(1);
+        Some(rejected)
     }
 }
+
+/// A way to fail. Boxed: it is rare and large, and every future on the way keeps room for one.
+type Failed = Box<SignInFailureKind>;
 
 impl Client {
     pub(super) async fn journey(
@@ -113,13 +131,11 @@ impl Client {
         let mut cut_short = false;
         let kind = loop {
             match reached {
-                Ok(Reached::In(signed_in)) => {
-                    return Ok(SignedIn { trace: first, redirects: traces, ..*signed_in });
-                }
+                Ok(Reached::In(arrived)) => return Ok(arrived.after(*first, traces)),
                 Ok(Reached::Sent(from, contacts, protection)) => {
                     match luggage.redirects.follow(&from, &contacts, protection) {
                         Ok(further) => targets.extend(further.into_iter().rev()),
-                        Err(error) => break SignInFailureKind::SignIn(from, *error),
+                        Err(error) => break SignInFailureKind::SignIn(from, *error).into(),
                     }
                 }
                 Ok(Reached::Again(endpoint)) => {
@@ -130,7 +146,7 @@ impl Client {
                 Err(_) if std::mem::take(&mut cut_short) => {
                     let trace;
                     (reached, trace) = self.reach(search, &mut luggage).await;
-                    traces.push(trace);
+                    traces.push(*trace);
                     continue;
                 }
                 Err(kind) => {
@@ -141,14 +157,15 @@ impl Client {
             let visit = |endpoint: &Endpoint| luggage.redirects.visit(endpoint);
             let next = again.take().or_else(|| std::iter::from_fn(|| targets.pop()).find(visit));
             let Some(endpoint) = next else {
-                break failure.unwrap_or_else(|| SignInFailureKind::NoServer {
-                    cause: first.cause(),
-                    refusals: Vec::new(),
+                break failure.unwrap_or_else(|| {
+                    let cause = first.cause();
+                    SignInFailureKind::NoServer { cause, refusals: Vec::new() }.into()
                 });
             };
             let trace;
-            (reached, trace) = self.reach(&search.redirected_to(endpoint), &mut luggage).await;
-            traces.push(trace);
+            let there = Box::new(search.redirected_to(endpoint));
+            (reached, trace) = self.reach(&there, &mut luggage).await;
+            traces.push(*trace);
         };
         Err(SignInFailure::of_journey(kind, first, traces, luggage.retry_after))
     }
@@ -158,32 +175,31 @@ impl Client {
         &self,
         search: &Search,
         luggage: &mut Luggage<'_>,
-    ) -> (Result<Reached, SignInFailureKind>, Trace) {
+    ) -> (Result<Reached, Failed>, Box<Trace>) {
         let plan = DiscoveryPlan::new(luggage.address, search, luggage.seed, now());
         let mut walk = Walk::new(&self.settings, plan);
-        let (mut refusals, mut telling) = (Vec::new(), None);
+        let (mut refusals, mut telling) = (Vec::new(), None::<Failed>);
         let reached = loop {
-            let connected = match walk.connection().await {
-                Ok(connected) => connected,
-                Err(cause) => {
-                    break Err(match telling {
-                        Some(kind) if matches!(cause, Cause::Answer(..)) => kind,
-                        _ => SignInFailureKind::NoServer { cause, refusals },
-                    });
-                }
-            };
-            let Connected { connection, endpoint, address: peer, token } = connected;
+            let Connected { connection, endpoint, address: peer, token } =
+                match walk.connection().await {
+                    Ok(connected) => connected,
+                    Err(cause) => {
+                        break Err(match telling {
+                            Some(kind) if matches!(cause, Cause::Answer(..)) => kind,
+                            _ => SignInFailureKind::NoServer { cause, refusals }.into(),
+                        });
+                    }
+                };
             luggage.redirects.visit(&endpoint);
-            let opened = self.channel(luggage.address, &endpoint, connection).await;
-            let conversed = match opened {
+            let conversed = match self.channel(luggage.address, &endpoint, connection).await {
                 Ok((channel, said)) => {
                     said.into_iter().for_each(|said| walk.plan.note(said, now()));
-                    self.converse(&endpoint, peer, channel, walk.plan.trace(), luggage).await
+                    self.converse(&endpoint, peer, channel, luggage).await
                 }
                 Err(kind) => Err(kind),
             };
             let kind = match conversed {
-                Ok(Reached::In(signed_in)) => break Ok(Reached::In(signed_in)),
+                Ok(Reached::In(arrived)) => break Ok(Reached::In(arrived)),
                 Ok(elsewhere) => {
                     walk.plan.handle(token.final_answer(elsewhere.to_string()), now());
                     break Ok(elsewhere);
@@ -196,7 +212,7 @@ impl Client {
                 break Err(kind);
             }
             walk.plan.handle(token.useless(why), now());
-            if let SignInFailureKind::SignIn(_, error) = &kind {
+            if let SignInFailureKind::SignIn(_, error) = &*kind {
                 let refusal = error.refusal();
                 refusals.extend(refusal.map(|refusal| (endpoint, refusal.clone())));
                 luggage.retry_after = luggage.retry_after.max(error.retry_after());
@@ -206,7 +222,7 @@ impl Client {
                 }
             }
         };
-        (reached, walk.plan.trace().clone())
+        (reached, Box::new(walk.plan.trace().clone()))
     }
 
     /// Signs in at one server.
@@ -215,71 +231,55 @@ impl Client {
         endpoint: &Endpoint,
         peer: SocketAddr,
         mut channel: Channel,
-        trace: &Trace,
         luggage: &mut Luggage<'_>,
-    ) -> Result<Reached, SignInFailureKind> {
+    ) -> Result<Reached, Failed> {
         let settings = &*self.settings;
-        let register = self
-            .register(luggage.address, endpoint, channel.facts().local)
-            .map_err(|kind| *kind)?;
-        let tls = channel.facts().tls.as_ref();
-        let server = Server {
-            endpoint: endpoint.clone(),
-            certificate: tls.map(|tls| tls.names.clone()).unwrap_or_default(),
-            names: settings.search.names().clone(),
-        };
-        let cache = std::mem::take(&mut luggage.cache);
-        let random = Arc::clone(&settings.random);
-        let mut sign_in = SignIn::new(register, server, settings.rules.clone(), cache, random);
+        let mut sign_in = self.sign_in_at(endpoint, channel.facts(), luggage)?;
         // Somebody was asked, and what he gave was not shown to this server yet.
         let mut asked = false;
-        let end = loop {
-            match sign_in.poll_step(now()) {
+        loop {
+            match &sign_in.poll_step(now()) {
                 Step::Send(bytes) => {
                     asked &= !sign_in.has_proved();
-                    match timeout(settings.rules.answer_within, channel.send(&bytes)).await {
+                    match timeout(settings.rules.answer_within, channel.send(bytes)).await {
                         Ok(Ok(())) => {}
                         Ok(Err(error)) => sign_in.lost(WireText::printed(&error)),
                         Err(_) => sign_in.lost("it does not read".into()),
                     }
                 }
-                Step::Wait { until } => match timeout_at(until.into(), channel.receive()).await {
-                    Ok(Ok(message)) => {
-                        sign_in.receive(&message, moment());
-                        luggage.tell_rejected(sign_in.cache()).await;
+                Step::Wait { until } => {
+                    let came = timeout_at((*until).into(), channel.receive()).await;
+                    hear(&mut sign_in, came);
+                    while let Some(rejected) = luggage.untold(sign_in.cache()) {
+                        let Luggage { source, address, .. } = luggage;
+                        source.judged(address, &rejected, Verdict::Rejected).await;
                     }
-                    Ok(Err(error)) => match error.garbage() {
-                        Some(why) => sign_in.garbage(why),
-                        None => sign_in.lost(WireText::printed(&error)),
-                    },
-                    Err(_) => {}
-                },
+                }
                 Step::AskCredentials(request) => {
                     asked = true;
-                    let credentials = luggage.source.credentials(&request).await;
+                    let credentials = luggage.source.credentials(request).await;
                     sign_in.supply(credentials, moment());
                     if channel.is_closed() {
                         sign_in.lost(WireText::printed(&ChannelError::Closed));
                     }
                 }
-                end => break end,
+                Step::SignedIn(_) | Step::Redirected { .. } | Step::Failed(_) => break,
             }
-        };
+        }
         if let Some(accepted) = sign_in.accepted().cloned() {
             luggage.source.judged(luggage.address, &accepted, Verdict::Accepted).await;
         }
         luggage.cache = sign_in.cache().clone();
-        match end {
+        let failed = |error| Err(SignInFailureKind::SignIn(endpoint.clone(), error).into());
+        match sign_in.poll_step(now()) {
             Step::SignedIn(registration) => match Upkeep::new(sign_in, luggage.seed, now()) {
-                Some(upkeep) => Ok(Reached::In(Box::new(SignedIn {
+                Some(upkeep) => Ok(Reached::In(Box::new(Arrived {
                     endpoint: endpoint.clone(),
                     peer,
                     registration,
                     session: Session::new(channel, upkeep),
-                    trace: trace.clone(),
-                    redirects: Vec::new(),
                 }))),
-                None => Err(SignInFailureKind::SignIn(endpoint.clone(), SignInError::NoAnswer)),
+                None => failed(SignInError::NoAnswer),
             },
             Step::Redirected { contacts, protection } => {
                 Ok(Reached::Sent(endpoint.clone(), contacts, protection))
@@ -288,11 +288,42 @@ impl Client {
                 luggage.called_back = true;
                 Ok(Reached::Again(endpoint.clone()))
             }
-            Step::Failed(error) => Err(SignInFailureKind::SignIn(endpoint.clone(), error)),
+            Step::Failed(error) => failed(error),
             Step::Send(_) | Step::Wait { .. } | Step::AskCredentials(_) => {
-                Err(SignInFailureKind::SignIn(endpoint.clone(), SignInError::NoAnswer))
+                failed(SignInError::NoAnswer)
             }
         }
+    }
+
+    /// The machine for one server, with what is known of the user's credentials.
+    fn sign_in_at(
+        &self,
+        endpoint: &Endpoint,
+        facts: &ConnectionFacts,
+        luggage: &mut Luggage<'_>,
+    ) -> Result<SignIn, Failed> {
+        let settings = &*self.settings;
+        let register = self.register(luggage.address, endpoint, facts.local)?;
+        let server = Server {
+            endpoint: endpoint.clone(),
+            certificate: facts.tls.as_ref().map(|tls| tls.names.clone()).unwrap_or_default(),
+            names: settings.search.names().clone(),
+        };
+        let cache = std::mem::take(&mut luggage.cache);
+        let random = Arc::clone(&settings.random);
+        Ok(SignIn::new(register, server, settings.rules.clone(), cache, random))
+    }
+}
+
+/// What came while an answer was awaited; nothing in time is for the machine to see.
+fn hear(sign_in: &mut SignIn, came: Result<Result<Message, ChannelError>, Elapsed>) {
+    match came {
+        Ok(Ok(message)) => sign_in.receive(&message, moment()),
+        Ok(Err(error)) => match error.garbage() {
+            Some(why) => sign_in.garbage(why),
+            None => sign_in.lost(WireText::printed(&error)),
+        },
+        Err(_) => {}
     }
 }
 

@@ -103,17 +103,11 @@ impl From<SignInError> for Knock {
 
 impl From<Box<SignInFailureKind>> for Knock {
     fn from(kind: Box<SignInFailureKind>) -> Self {
-        Self::Final(kind)
-    }
-}
-
-impl From<SignInFailureKind> for Knock {
-    fn from(kind: SignInFailureKind) -> Self {
-        match kind {
+        match &*kind {
             SignInFailureKind::SignIn(_, error) if error.remedy() == Remedy::AnotherServer => {
-                Self::Next(WireText::printed(&error), None)
+                Self::Next(WireText::printed(error), None)
             }
-            kind => Self::Final(Box::new(kind)),
+            _ => Self::Final(kind),
         }
     }
 }

@@ -22,7 +22,7 @@ impl Client {
         address: &SipAddress,
         endpoint: &Endpoint,
         connection: Box<dyn Connection>,
-    ) -> Result<(Channel, Option<WireText>), SignInFailureKind> {
+    ) -> Result<(Channel, Option<WireText>), Box<SignInFailureKind>> {
         let tls = connection.facts().tls.is_some();
         if !tls || !self.settings.compression.is_wanted(connection.is_slow()) {
             return Ok((Channel::new(connection), None));
@@ -41,12 +41,12 @@ impl Client {
         address: &SipAddress,
         endpoint: &Endpoint,
         connection: Box<dyn Connection>,
-    ) -> Result<(Channel, Result<(), WireText>), SignInFailureKind> {
+    ) -> Result<(Channel, Result<(), WireText>), Box<SignInFailureKind>> {
         let settings = &*self.settings;
         let facts = connection.facts();
         let drawn =
             hex::<16>(&*settings.random).and_then(|a| Ok((a, hex::<5>(&*settings.random)?)));
-        let (call_id, tag) = drawn.map_err(SignInFailureKind::NoRandom)?;
+        let (call_id, tag) = drawn.map_err(|error| Box::new(SignInFailureKind::NoRandom(error)))?;
         let within = settings.negotiate_within;
         let (local, peer) = (facts.local, facts.peer);
         let mut negotiation = Negotiation::new(address, local, peer, &call_id, &tag, within);
@@ -75,7 +75,7 @@ impl Client {
                 Step::Failed(why) => {
                     let error =
                         SignInError::Lost(format!("no word about compression: {why}").into());
-                    return Err(SignInFailureKind::SignIn(endpoint.clone(), error));
+                    return Err(Box::new(SignInFailureKind::SignIn(endpoint.clone(), error)));
                 }
             }
         }

@@ -49,7 +49,7 @@ impl<'a> Walk<'a> {
                     }
                 }
                 Step::Connected(connected) => {
-                    self.in_flight = InFlight::default();
+                    self.in_flight.steps.clear();
                     return Ok(connected);
                 }
                 // An idle plan is owed its token, which was handed in or dropped with the search;

@@ -232,7 +232,7 @@ fn the_longest_retry_after_of_all_servers_is_told() {
     assert_eq!(failure(kind.clone()).retry_after(), Some(Duration::from_secs(30)));
     let trace = failure(kind.clone()).trace().clone();
     let longest = Some(Duration::from_secs(90));
-    let failure = SignInFailure::of_journey(kind, trace, Vec::new(), longest);
+    let failure = SignInFailure::of_journey(kind.into(), trace.into(), Vec::new(), longest);
     assert_eq!(failure.retry_after(), longest);
     assert_eq!(failure.retry(), Retry::Later);
 }

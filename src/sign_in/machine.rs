@@ -65,8 +65,8 @@ pub(super) enum Next {
     Send(Bytes),
     /// It was sent: wait for the answer.
     Hear(Instant),
-    /// Ask, or say how it ended; again and again.
-    Say(Step),
+    /// Ask, or say how it ended; again and again. Boxed: while a message is under way there is none.
+    Say(Box<Step>),
 }
 
 /// What a sign-in leaves to the session.
@@ -98,7 +98,8 @@ impl SignIn {
         cache: CredentialCache,
         random: Arc<dyn Random>,
     ) -> Self {
-        let mut sign_in = Self {
+        Self {
+            next: Next::Send(register.write()),
             register,
             server,
             rules,
@@ -113,19 +114,13 @@ impl SignIn {
             rejected: None,
             rounds: 0,
             passed_over: 0,
-            next: Next::Say(Step::Failed(SignInError::NoAnswer)),
-        };
-        match Message::parse(sign_in.register.write()) {
-            Ok(message) => sign_in.next = Next::Send(message.as_bytes().clone()),
-            Err(error) => sign_in.fail(SignInError::Garbage(WireText::printed(&error))),
         }
-        sign_in
     }
 
     /// The next step.
     pub fn poll_step(&mut self, now: Instant) -> Step {
         match &self.next {
-            Next::Say(step) => step.clone(),
+            Next::Say(step) => Step::clone(step),
             Next::Send(bytes) => {
                 let bytes = bytes.clone();
                 let until = later(now, self.rules.answer_within);
@@ -161,7 +156,7 @@ impl SignIn {
     /// Hands in what [`Step::AskCredentials`] asked for; `None` when nobody knows. What was rejected
     /// before counts as nothing.
     pub fn supply(&mut self, credentials: Option<Credentials>, now: Now) {
-        let Next::Say(Step::AskCredentials(request)) = &self.next else { return };
+        let Some(Step::AskCredentials(request)) = self.said() else { return };
         let scheme = request.scheme.clone();
         let by = self.asker;
         if credentials.is_some_and(|credentials| self.cache.take(credentials)) {
@@ -186,7 +181,7 @@ impl SignIn {
     }
 
     fn broken(&mut self, error: SignInError) {
-        if !matches!(&self.next, Next::Say(step) if !matches!(step, Step::AskCredentials(_))) {
+        if matches!(self.said(), None | Some(Step::AskCredentials(_))) {
             self.fail(error);
         }
     }
@@ -209,10 +204,8 @@ impl SignIn {
 
     /// The credentials that let us in; `None` before that, and as the user who is logged on.
     pub fn accepted(&self) -> Option<&Credentials> {
-        match (&self.next, &self.proof) {
-            (Next::Say(Step::SignedIn(registration)), Some(running))
-                if running.who == Who::Supplied =>
-            {
+        match (self.said(), &self.proof) {
+            (Some(Step::SignedIn(registration)), Some(running)) if running.who == Who::Supplied => {
                 registration.scheme.as_ref().and(self.cache.held())
             }
             _ => None,
@@ -229,13 +222,26 @@ impl SignIn {
     /// Everything that goes on with the session, once it is signed in.
     pub(crate) fn welcomed(self) -> Option<Welcome> {
         let Self { register, server, rules, cache, random, proof, beside, next, .. } = self;
-        let Next::Say(Step::SignedIn(registration)) = next else { return None };
+        let Next::Say(said) = next else { return None };
+        let Step::SignedIn(registration) = *said else { return None };
         let [proof, beside] = [proof, beside].map(|running| Some(running?.proof));
         Some(Welcome { register, server, rules, cache, random, proof, beside, registration })
     }
 
+    /// What is said again and again.
+    fn said(&self) -> Option<&Step> {
+        match &self.next {
+            Next::Say(step) => Some(step),
+            Next::Send(_) | Next::Hear(_) => None,
+        }
+    }
+
+    pub(super) fn say(&mut self, step: Step) {
+        self.next = Next::Say(Box::new(step));
+    }
+
     fn fail(&mut self, error: SignInError) {
-        self.next = Next::Say(Step::Failed(error));
+        self.say(Step::Failed(error));
     }
 }
 
@@ -253,7 +259,7 @@ impl SignIn {
             }
             _ => Protection::Absent,
         };
-        if let Some(error) = SignInError::of_answer(response) {
+        if let Some(error) = SignInError::in_answer(response, &answer) {
             return self.fail(error);
         }
         match answer {
@@ -270,7 +276,7 @@ impl SignIn {
                 // Only an association proves who speaks.
                 let signed = self.proof.as_ref().is_some_and(|running| running.proof.is_signed());
                 let protection = if signed { protection } else { Protection::Absent };
-                self.next = Next::Say(Step::Redirected { contacts, protection });
+                self.say(Step::Redirected { contacts, protection });
             }
             Answer::Unauthenticated => self.welcome(response, protection),
             // Not final, which never comes this far; and no, which was dealt with.
@@ -294,7 +300,7 @@ impl SignIn {
             return self.fail(SignInError::SignatureAbsent);
         }
         let registration = Registration::read(response, &self.register, scheme, protection);
-        self.next = Next::Say(Step::SignedIn(registration));
+        self.say(Step::SignedIn(registration));
     }
 
     fn is_showing_a_ticket(&self) -> bool {
@@ -309,6 +315,8 @@ impl SignIn {
         for challenge in fresh {
             let kind = |c: &Challenge| (c.scheme().clone(), c.algorithm().map(str::to_owned));
             self.offer.retain(|(who, known)| *who != by || kind(known) != kind(challenge));
+            // One at a time: most servers offer one, and room for four is a kilobyte.
+            self.offer.reserve_exact(1);
             self.offer.push((by, challenge.clone()));
         }
         let turns = self.proof.as_ref().is_some_and(|running| running.by != by);

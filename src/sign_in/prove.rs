@@ -86,7 +86,7 @@ impl SignIn {
                 Err(trouble) => self.give_up(by, *at, Who::Supplied, trouble),
             }
         }
-        self.next = Next::Say(match (best, self.rejected.clone()) {
+        self.say(match (best, self.rejected.clone()) {
             (Some((_, method, challenge)), _) => Step::AskCredentials(CredentialRequest {
                 address: self.register.address().clone(),
                 endpoint: self.server.endpoint.clone(),

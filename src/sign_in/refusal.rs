@@ -110,9 +110,17 @@ impl SignInError {
     /// # Ok::<(), sip_signin::sip::FramingError>(())
     /// ```
     pub fn of_answer(response: &Response) -> Option<Self> {
+        Self::in_answer(response, &Answer::to_first_register(response))
+    }
+
+    /// The same, where the answer has been read.
+    pub(super) fn in_answer(response: &Response, answer: &Answer) -> Option<Self> {
+        if !matches!(answer, Answer::Challenged { .. } | Answer::Refused(_)) {
+            return None;
+        }
         let error = Self::of(response);
         let skewed = matches!(error, Self::ClockSkew(_)) && response.status() >= 400;
-        match Answer::to_first_register(response) {
+        match answer {
             _ if skewed => Some(error),
             Answer::Refused(_) => Some(match response.status() {
                 300..=399 => Self::Garbage("a redirect to nowhere".into()),

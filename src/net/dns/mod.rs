@@ -116,8 +116,10 @@ impl HickoryResolver {
 #[async_trait]
 impl Resolver for HickoryResolver {
     async fn srv(&self, name: &SrvName) -> Result<Answer<SrvAnswer>, LookupFailure> {
-        let asked = absolute(&name.to_string())?;
-        let ask = || self.0.lookup(asked, RecordType::SRV, read::srv_answer);
+        let ask = async || {
+            let asked = absolute(&name.to_string())?;
+            self.0.lookup(asked, RecordType::SRV, read::srv_answer).await
+        };
         self.0.services.get_or_ask(name.clone(), ask).await
     }
 
