@@ -53,8 +53,8 @@ pub(super) struct Candidate<C> {
     pub(super) opened: Option<Moment>,
     /// The addresses that came with the SRV answer that ranks it; they are for no other.
     pub(super) came_along: Addresses,
-    /// Its connects, the latest last; inline for a host with an address of each family.
-    pub(super) dials: SmallVec<[Dial<C>; 2]>,
+    /// Its connects, the latest last; inline while there is only one.
+    pub(super) dials: SmallVec<[Dial<C>; 1]>,
 }
 
 /// One connect.
