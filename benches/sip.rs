@@ -67,9 +67,9 @@ fn head_and_challenges(bencher: Bencher, name: &str) {
     let bytes = bytes(text);
     let read = || {
         let message = Message::parse(black_box(&bytes).clone()).expect("a message");
-        Challenge::of(message.headers(), "WWW-Authenticate")
+        Challenge::of(message.headers(), "WWW-Authenticate").flat_map(black_box).count()
     };
-    assert_eq!(read().iter().flatten().filter_map(Challenge::target_name).count(), challenges);
+    assert_eq!(read(), challenges);
     bencher.bench(read);
 }
 

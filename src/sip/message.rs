@@ -9,6 +9,7 @@ use bytes::Bytes;
 use super::head::{Field, Fields, Head, Span, Start, content_length};
 use super::limits::{FramingError, FramingErrorKind};
 use super::parameters::{is_token, seconds, split, trim, value_of};
+use super::scan::before;
 use crate::text::WireText;
 
 /// A SIP message, as it came (RFC 3261 section 7). There are no other kinds.
@@ -146,20 +147,25 @@ impl Headers {
     }
 
     /// The values of all fields of this name.
-    pub fn all<'a>(&'a self, name: &str) -> impl Iterator<Item = Cow<'a, str>> {
-        let name = full_name(name.as_bytes());
-        self.fields
-            .iter()
-            .filter(move |field| full_name(field.name.of(&self.bytes)).eq_ignore_ascii_case(name))
-            .map(|field| self.header(field).text())
+    pub fn all(&self, name: &str) -> impl Iterator<Item = Cow<'_, str>> {
+        self.fields(name).map(|field| self.header(field).text())
     }
 
     /// The same in the memory of the message; a fold needs some of its own.
     pub(super) fn shared(&self, name: &str) -> impl Iterator<Item = Bytes> {
-        self.all(name).map(|value| match value {
-            Cow::Borrowed(value) => self.bytes.slice_ref(value.as_bytes()),
-            Cow::Owned(value) => value.into(),
+        self.fields(name).map(|field| match field.value.of(&self.bytes) {
+            folded if before(folded, |byte| byte == b'\r') < folded.len() => {
+                self.header(field).text().into_owned().into()
+            }
+            value => self.bytes.slice_ref(value),
         })
+    }
+
+    fn fields(&self, name: &str) -> impl Iterator<Item = &Field> {
+        let name = full_name(name.as_bytes());
+        let is_called =
+            move |field: &&Field| full_name(field.name.of(&self.bytes)).eq_ignore_ascii_case(name);
+        self.fields.iter().filter(is_called)
     }
 
     /// The value of the field of this name when there is exactly one.
