@@ -64,6 +64,8 @@ pub(super) enum Start {
 pub(super) struct Head {
     pub(super) start: Option<Start>,
     pub(super) fields: Fields,
+    /// Whether a value goes on in another line.
+    pub(super) folded: bool,
     /// Where the unfinished line begins.
     line: usize,
     /// How far nothing was found that ends or spoils it.
@@ -173,6 +175,7 @@ impl Head {
             field.value.start = more.start;
         }
         field.value.end = more.end;
+        self.folded = true;
         Ok(())
     }
 }
@@ -266,7 +269,6 @@ pub(super) fn content_length(fields: &[Field], bytes: &[u8]) -> Result<usize, Fr
 mod tests {
     use super::super::message::Message;
     use super::FramingErrorKind as Kind;
-    use super::*;
 
     fn fault(message: String) -> Option<Kind> {
         Message::parse(message.into()).err().map(|error| error.kind)

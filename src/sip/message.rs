@@ -9,7 +9,6 @@ use bytes::Bytes;
 use super::head::{Field, Fields, Head, Span, Start, content_length};
 use super::limits::{FramingError, FramingErrorKind};
 use super::parameters::{is_token, seconds, split, trim, value_of};
-use super::scan::before;
 use crate::text::WireText;
 
 /// A SIP message, as it came (RFC 3261 section 7). There are no other kinds.
@@ -53,7 +52,7 @@ impl Message {
 
     /// Puts a complete head and the bytes it was read from together.
     pub(super) fn assemble(head: Head, bytes: Bytes, body: usize) -> Result<Self, FramingError> {
-        let headers = Headers { bytes, fields: head.fields, body };
+        let headers = Headers { bytes, fields: head.fields, folded: head.folded, body };
         match head.start {
             Some(Start::Request { method, uri }) => {
                 Ok(Self::Request(Request { method, uri, headers }))
@@ -137,6 +136,8 @@ impl Response {
 pub struct Headers {
     bytes: Bytes,
     fields: Fields,
+    /// Whether some value has a fold.
+    folded: bool,
     body: usize,
 }
 
@@ -154,7 +155,7 @@ impl Headers {
     /// The same in the memory of the message; a fold needs some of its own.
     pub(super) fn shared(&self, name: &str) -> impl Iterator<Item = Bytes> {
         self.fields(name).map(|field| match field.value.of(&self.bytes) {
-            folded if before(folded, |byte| byte == b'\r') < folded.len() => {
+            folded if self.folded && folded.contains(&b'\r') => {
                 self.header(field).text().into_owned().into()
             }
             value => self.bytes.slice_ref(value),

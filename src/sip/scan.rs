@@ -51,3 +51,24 @@ pub(super) fn is_token_byte(byte: u8) -> bool {
     };
     TOKENS.get(usize::from(byte)).copied().unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sixteen bytes at a time finds what one byte at a time finds.
+    #[test]
+    fn each_byte_is_found_at_each_place() {
+        for byte in 0..=u8::MAX {
+            for at in 0..40 {
+                let mut bytes = [b'a'; 40];
+                bytes[at] = byte;
+                let plain = if byte.is_ascii_control() { at } else { 40 };
+                assert_eq!(before(&bytes, |b| b.is_ascii_control()), plain, "{byte:#04x} at {at}");
+                let (letters, rest) = cut(&bytes, |b| b == b'a');
+                assert_eq!(letters.len(), if byte == b'a' { 40 } else { at });
+                assert_eq!([letters, rest].concat(), bytes);
+            }
+        }
+    }
+}
