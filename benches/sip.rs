@@ -73,6 +73,24 @@ fn head_and_challenges(bencher: Bencher, name: &str) {
     bencher.bench(read);
 }
 
+/// The same for who takes the head from httparse; the values have to be copied.
+#[divan::bench(args = [NAMES[0], NAMES[1]])]
+fn head_httparse_and_challenges(bencher: Bencher, name: &str) {
+    let (text, _, challenges) = answer(name);
+    let text = text.replacen("SIP/2.0", "HTTP/1.1", 1);
+    let read = || {
+        let mut headers = [httparse::EMPTY_HEADER; 24];
+        let mut response = httparse::Response::new(&mut headers);
+        assert!(response.parse(black_box(text.as_bytes())).expect("a head").is_complete());
+        let ours =
+            response.headers.iter().filter(|h| h.name.eq_ignore_ascii_case("WWW-Authenticate"));
+        let values = ours.filter_map(|header| std::str::from_utf8(header.value).ok());
+        values.flat_map(Challenge::read_all).flat_map(black_box).count()
+    };
+    assert_eq!(read(), challenges);
+    bencher.bench(read);
+}
+
 /// What says that an answer is ours.
 #[divan::bench(args = NAMES)]
 fn call_id_and_cseq(bencher: Bencher, name: &str) {
