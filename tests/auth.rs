@@ -56,7 +56,7 @@ fn at(file_time: &[u8]) -> Now {
 /// The parameters of a header value: names, and values without quotes.
 fn parameters(value: &str) -> BTreeMap<String, String> {
     let challenge = Challenge::read_all(value).remove(0).unwrap();
-    let pairs = challenge.parameters().iter();
+    let pairs = challenge.parameters();
     pairs.map(|p| (p.name().to_owned(), p.value().to_owned())).collect()
 }
 
@@ -65,7 +65,7 @@ fn message(text: &str) -> Message {
 }
 
 fn challenge(message: &Message) -> Challenge {
-    Challenge::of(message.headers(), "WWW-Authenticate").remove(0).unwrap()
+    Challenge::of(message.headers(), "WWW-Authenticate").next().unwrap().unwrap()
 }
 
 /// A field of an AUTHENTICATE_MESSAGE. [MS-NLMP section 2.2.1.3]

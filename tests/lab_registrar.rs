@@ -151,8 +151,8 @@ fn header(message: &Message, name: &str) -> String {
 }
 
 fn challenge(message: &Message, scheme: &Scheme) -> Challenge {
-    let challenges = Challenge::of(message.headers(), "WWW-Authenticate");
-    challenges.into_iter().map(Result::unwrap).find(|it| it.scheme() == scheme).unwrap()
+    let mut challenges = Challenge::of(message.headers(), "WWW-Authenticate").map(Result::unwrap);
+    challenges.find(|it| it.scheme() == scheme).unwrap()
 }
 
 /// Status, number and what the lab says it found.

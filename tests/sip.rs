@@ -292,8 +292,7 @@ proptest! {
         };
         let headers = response.headers();
         prop_assert!(Contact::of(headers).len() <= Contact::LIMIT);
-        let challenges = Challenge::of(headers, "WWW-Authenticate");
-        let readable = challenges.iter().flatten().count();
+        let readable = Challenge::of(headers, "WWW-Authenticate").flatten().count();
         let answer = Answer::to_first_register(&response);
         let challenged = matches!(answer, Answer::Challenged { .. });
         prop_assert_eq!(challenged, status == 401 && readable > 0);

@@ -101,7 +101,7 @@ impl<'a> Session<'a> {
             return Ok(Answer::status(400, "Bad Request").into());
         };
         for (name, info) in INFO {
-            let said = Challenge::of(request.headers(), name).into_iter().flatten();
+            let said = Challenge::of(request.headers(), name).flatten();
             for said in said.filter(|said| said.realm() == Some(REALM)) {
                 match said.scheme() {
                     scheme @ (Scheme::Kerberos | Scheme::Ntlm)

@@ -83,9 +83,8 @@ impl Answer {
     }
 
     fn challenged(response: &Response, by: Challenger) -> Self {
-        let read = Challenge::of(response.headers(), by.header());
         let (mut challenges, mut unread) = (Vec::new(), Vec::new());
-        for challenge in read {
+        for challenge in Challenge::of(response.headers(), by.header()) {
             match challenge {
                 Ok(challenge) => challenges.push(challenge),
                 Err(error) => unread.push(error),

@@ -1,14 +1,16 @@
 //! What a server wants to see before it lets anybody in.
 
-use std::borrow::Cow;
+mod reader;
+
 use std::fmt;
 
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use super::head::is_token_byte;
+use self::reader::Unread;
+use super::head::{Field, Span};
+use super::limits::Limits;
 use super::message::Headers;
-use super::parameters::{is_token, parameter, split, trim, unquote};
 use super::scheme::Scheme;
 use crate::text::WireText;
 
@@ -27,12 +29,17 @@ use crate::text::WireText;
 /// assert_eq!(challenge.target_name(), Some("a.contoso.com"));
 /// assert_eq!(challenge.version(), 3);
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Challenge {
     scheme: Scheme,
-    /// Inline, for as many as a Communications server sends in a first answer.
-    parameters: SmallVec<[Parameter; 4]>,
+    /// The header value, in the memory of its message. What had escapes stands behind it without
+    /// them, and then the memory is the challenge's own.
+    text: Bytes,
+    parameters: Parameters,
 }
+
+/// Where the parameters are: inline, for as many as a Communications server sends.
+type Parameters = SmallVec<[Field; 6]>;
 
 impl Challenge {
     /// How many challenges are read of one message; those behind are left out.
@@ -42,22 +49,20 @@ impl Challenge {
     /// The version of the protocol when the server names none. [MS-SIPAE] (unverified)
     pub const OLDEST_VERSION: u32 = 2;
 
-    /// Reads the challenges of all fields called `name`. A broken one does not hide the others.
-    pub fn of(headers: &Headers, name: &str) -> Vec<Result<Self, ChallengeError>> {
-        let mut challenges = Vec::new();
-        for value in headers.shared(name) {
-            read_into(&mut challenges, &value);
-        }
-        challenges
+    /// Reads the challenges of all fields called `name`, each when it is asked for. A broken one does
+    /// not hide the others.
+    pub fn of(headers: &Headers, name: &str) -> impl Iterator<Item = Result<Self, ChallengeError>> {
+        headers.shared(name).flat_map(|value| Unread { value, at: 0 }).take(Self::LIMIT)
     }
 
-    /// Reads the challenges in one header value, separated by commas as RFC 7235 allows.
+    /// Reads the challenges in one header value, separated by commas as RFC 7235 allows. A value of
+    /// more than [`Limits::HEADER_BYTES`], which no message holds, has none.
     ///
     /// A quoted string that does not end hides what follows it: nobody can tell where it ends.
     pub fn read_all(value: &str) -> Vec<Result<Self, ChallengeError>> {
-        let mut challenges = Vec::new();
-        read_into(&mut challenges, &Bytes::copy_from_slice(value.as_bytes()));
-        challenges
+        let value = Some(value).filter(|value| value.len() <= Limits::HEADER_BYTES);
+        let value = Bytes::copy_from_slice(value.unwrap_or_default().as_bytes());
+        Unread { value, at: 0 }.take(Self::LIMIT).collect()
     }
 
     /// What kind of proof it wants.
@@ -66,14 +71,19 @@ impl Challenge {
     }
 
     /// All parameters, in the order they came.
-    pub fn parameters(&self) -> &[Parameter] {
-        &self.parameters
+    pub fn parameters(&self) -> impl ExactSizeIterator<Item = Parameter<'_>> {
+        self.parameters
+            .iter()
+            .map(|field| Parameter { name: self.slice(field.name), value: self.slice(field.value) })
     }
 
     /// The value of the parameter `name`, whatever its case.
     pub fn parameter(&self, name: &str) -> Option<&str> {
-        let found = self.parameters.iter().find(|p| p.is(name));
-        found.map(Parameter::value)
+        find(&self.parameters, name.as_bytes(), &self.text).map(|field| self.slice(field.value))
+    }
+
+    fn slice(&self, span: Span) -> &str {
+        std::str::from_utf8(span.of(&self.text)).unwrap_or_default()
     }
 
     /// Which accounts are asked for.
@@ -90,7 +100,7 @@ impl Challenge {
     /// The version of [MS-SIPAE] that the server speaks, [`Challenge::OLDEST_VERSION`] if it names
     /// none.
     pub fn version(&self) -> u32 {
-        let named = self.parameter("version").and_then(read_version);
+        let named = self.parameter("version").and_then(|named| read_version(named.as_bytes()));
         named.unwrap_or(Self::OLDEST_VERSION)
     }
 
@@ -130,141 +140,56 @@ impl Challenge {
     }
 }
 
-/// Reads `value` piece by piece. A piece is a parameter, or a scheme with or without its first
-/// parameter: a scheme is never followed by `=`.
-///
-/// What it finds shares the memory of the value: a challenge outlives its message, and has no more
-/// of it than that.
-fn read_into(challenges: &mut Vec<Result<Challenge, ChallengeError>>, shared: &Bytes) {
-    let value = std::str::from_utf8(shared).unwrap_or_default();
-    let mut open: Option<Draft> = None;
-    for piece in split(value, b',').filter(|piece| !piece.is_empty()) {
-        let (head, rest) = cut_token(piece);
-        let continues = head.is_empty() || rest.starts_with('=');
-        if let Some(draft) = open.as_mut().filter(|_| continues) {
-            draft.take(piece, shared);
-            continue;
-        }
-        finish(challenges, open.take());
-        let draft = open.insert(Draft::new(head));
-        if !rest.is_empty() {
-            draft.take(rest, shared);
-        }
-    }
-    finish(challenges, open);
-}
-
-fn finish(challenges: &mut Vec<Result<Challenge, ChallengeError>>, draft: Option<Draft>) {
-    if let Some(draft) = draft.filter(|_| challenges.len() < Challenge::LIMIT) {
-        challenges.push(draft.finish());
+impl PartialEq for Challenge {
+    fn eq(&self, other: &Self) -> bool {
+        self.scheme == other.scheme && self.parameters().eq(other.parameters())
     }
 }
 
-/// The token that `piece` begins with, or nothing, and the rest.
-fn cut_token(piece: &str) -> (&str, &str) {
-    let end = piece.bytes().take_while(|&byte| is_token_byte(byte)).count();
-    match piece.split_at_checked(end) {
-        Some((token, rest)) if rest.is_empty() || rest.starts_with([' ', '\t', '=', '"']) => {
-            (token, trim(rest))
-        }
-        _ => ("", piece),
+impl Eq for Challenge {}
+
+impl fmt::Debug for Challenge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ", self.scheme)?;
+        f.debug_list().entries(self.parameters()).finish()
     }
 }
 
-/// A challenge that is being read, and the first thing that is wrong with it.
-struct Draft {
-    challenge: Challenge,
-    wrong: Option<ChallengeErrorKind>,
+fn find<'a>(parameters: &'a [Field], name: &[u8], text: &[u8]) -> Option<&'a Field> {
+    parameters.iter().find(|field| field.name.of(text).eq_ignore_ascii_case(name))
 }
 
-impl Draft {
-    fn new(scheme: &str) -> Self {
-        Self {
-            challenge: Challenge { scheme: Scheme::read(scheme), parameters: SmallVec::new() },
-            wrong: scheme.is_empty().then_some(ChallengeErrorKind::NoScheme),
-        }
-    }
-
-    fn take(&mut self, piece: &str, shared: &Bytes) {
-        if self.wrong.is_none() {
-            self.wrong = self.add(piece, shared).err();
-        }
-    }
-
-    fn add(&mut self, piece: &str, shared: &Bytes) -> Result<(), ChallengeErrorKind> {
-        use ChallengeErrorKind as Kind;
-        let (name, Some(value)) = parameter(piece) else {
-            return Err(Kind::Parameter);
-        };
-        let content = unquote(value).ok_or(Kind::Quote)?;
-        let quoted = value.starts_with('"');
-        if !is_token(name) || !quoted && !is_bare_value(value) {
-            return Err(Kind::Parameter);
-        }
-        if self.challenge.parameter(name).is_some() {
-            return Err(Kind::Duplicate);
-        }
-        if self.challenge.parameters.len() >= Challenge::PARAMETER_LIMIT {
-            return Err(Kind::TooManyParameters);
-        }
-        if name.eq_ignore_ascii_case("version") && read_version(&content).is_none() {
-            return Err(Kind::Version);
-        }
-        let name = shared.slice_ref(name.as_bytes());
-        let value = match content {
-            Cow::Borrowed(content) => shared.slice_ref(content.as_bytes()),
-            Cow::Owned(content) => content.into(),
-        };
-        self.challenge.parameters.push(Parameter { name, value });
-        Ok(())
-    }
-
-    fn finish(self) -> Result<Challenge, ChallengeError> {
-        match self.wrong {
-            None => Ok(self.challenge),
-            Some(kind) => Err(ChallengeError { scheme: self.challenge.scheme, kind }),
-        }
-    }
-}
-
-fn read_version(text: &str) -> Option<u32> {
-    let digits = text.bytes().all(|b| b.is_ascii_digit());
-    text.parse().ok().filter(|_| digits)
-}
-
-/// A value without quotes: a token, and what base64 and URIs need besides.
-fn is_bare_value(text: &str) -> bool {
-    let allowed = |b: u8| b.is_ascii_graphic() && b != b'"';
-    !text.is_empty() && !text.starts_with('=') && text.bytes().all(allowed)
+fn read_version(text: &[u8]) -> Option<u32> {
+    let add = |number: u32, digit: &u8| {
+        let digit = digit.checked_sub(b'0').filter(|&digit| digit <= 9)?;
+        number.checked_mul(10)?.checked_add(digit.into())
+    };
+    if text.is_empty() { None } else { text.iter().try_fold(0, add) }
 }
 
 /// One `name=value` of a challenge.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Parameter {
-    name: Bytes,
-    value: Bytes,
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Parameter<'a> {
+    name: &'a str,
+    value: &'a str,
 }
 
-impl Parameter {
+impl<'a> Parameter<'a> {
     /// The name as it came; its case carries no meaning.
-    pub fn name(&self) -> &str {
-        std::str::from_utf8(&self.name).unwrap_or_default()
+    pub fn name(self) -> &'a str {
+        self.name
     }
 
     /// The value, without quotes and escapes.
-    pub fn value(&self) -> &str {
-        std::str::from_utf8(&self.value).unwrap_or_default()
-    }
-
-    fn is(&self, name: &str) -> bool {
-        self.name.eq_ignore_ascii_case(name.as_bytes())
+    pub fn value(self) -> &'a str {
+        self.value
     }
 }
 
 /// Shown as [`WireText`].
-impl fmt::Debug for Parameter {
+impl fmt::Debug for Parameter<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (name, value) = (WireText::new(self.name()), WireText::new(self.value()));
+        let (name, value) = (WireText::new(self.name), WireText::new(self.value));
         write!(f, "{name}=\"{value}\"")
     }
 }
@@ -311,7 +236,7 @@ mod tests {
     /// What each piece of `value` is: the scheme and its parameters, or what is wrong.
     fn read(value: &str) -> Vec<String> {
         let show = |challenge: Result<Challenge, ChallengeError>| match challenge {
-            Ok(challenge) => format!("{} {:?}", challenge.scheme, challenge.parameters),
+            Ok(challenge) => format!("{challenge:?}"),
             Err(error) => format!("{} {:?}", error.scheme, error.kind),
         };
         Challenge::read_all(value).into_iter().map(show).collect()
@@ -404,6 +329,9 @@ mod tests {
             ("A YII==, B y=1", &["A Parameter", r#"B [y="1"]"#]),
             ("A x=1, @, B y=1", &["A Parameter", r#"B [y="1"]"#]),
             ("=1, B y=1", &[" NoScheme", r#"B [y="1"]"#]),
+            ("x=1, B y=1", &["x Parameter", r#"B [y="1"]"#]),
+            (r#"A x=1, ="1"#, &["A Parameter"]),
+            (r#"A x="\"", x=1, B y="\\""#, &["A Duplicate", r#"B [y="\\"]"#]),
         ] {
             assert_eq!(read(value), read_as, "{value}");
         }
@@ -423,6 +351,14 @@ mod tests {
         for count in [Challenge::LIMIT, Challenge::LIMIT + 1] {
             let read = Challenge::read_all(&vec!["NTLM"; count].join(","));
             assert_eq!(read.len(), Challenge::LIMIT);
+        }
+        // The escape makes the challenge hold its value twice, nearly.
+        for (over, read) in [(0, 1), (1, 0)] {
+            let realm = "x".repeat(Limits::HEADER_BYTES - 15 + over);
+            let challenges = Challenge::read_all(&format!(r#"NTLM realm="\\{realm}""#));
+            assert_eq!(challenges.len(), read);
+            let same = |c: &Challenge| c.realm() == Some(&format!(r"\{realm}"));
+            assert!(challenges.iter().flatten().all(same));
         }
     }
 

@@ -8,21 +8,29 @@
 use smallvec::SmallVec;
 
 use super::limits::{FramingError, FramingErrorKind, Limits};
+use super::scan::{before, cut, is_token_byte};
 use crate::text::WireText;
 
-/// Where something stands in a head.
+/// Where something stands in a head, or in a value of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Span {
     start: u16,
     end: u16,
 }
 
-/// The last line of a head begins within its limits, so that 16 bits hold where it ends.
+/// The last line of a head begins within its limits, so that 16 bits hold where it ends. They hold
+/// twice the longest value, too.
 const _: () = assert!(2 * (Limits::LINE + 2) + Limits::HEADER_BYTES <= u16::MAX as usize);
 
 impl Span {
-    fn new(start: usize, end: usize) -> Self {
+    pub(super) fn new(start: usize, end: usize) -> Self {
         Self { start: start as u16, end: end as u16 }
+    }
+
+    /// Where `part` stands in `text`, which holds it.
+    pub(super) fn of_part(part: &[u8], text: &[u8]) -> Self {
+        let start = part.as_ptr().addr().wrapping_sub(text.as_ptr().addr());
+        Self::new(start, start.wrapping_add(part.len()))
     }
 
     fn len(self) -> usize {
@@ -56,6 +64,8 @@ pub(super) enum Start {
 pub(super) struct Head {
     pub(super) start: Option<Start>,
     pub(super) fields: Fields,
+    /// Whether a value goes on in another line.
+    pub(super) folded: bool,
     /// Where the unfinished line begins.
     line: usize,
     /// How far nothing was found that ends or spoils it.
@@ -78,10 +88,9 @@ impl Head {
     }
 
     fn lines(&mut self, bytes: &[u8]) -> Result<Option<usize>, FramingErrorKind> {
-        while let Some(end) = self.line_end(bytes)? {
-            let next = end.saturating_add(2);
+        while let Some(text) = self.line_end(bytes)? {
             let at = self.line;
-            let text = bytes.get(at..end).unwrap_or_default();
+            let next = self.scanned.wrapping_add(2);
             if self.non_ascii && std::str::from_utf8(text).is_err() {
                 return Err(FramingErrorKind::NotUtf8);
             }
@@ -94,7 +103,7 @@ impl Head {
                 Some(b' ' | b'\t') => self.fold(at, text)?,
                 Some(_) => self.field(at, text)?,
             }
-            if next.saturating_sub(self.headers) > Limits::HEADER_BYTES {
+            if next.wrapping_sub(self.headers) > Limits::HEADER_BYTES {
                 return Err(FramingErrorKind::HeadersTooLong);
             }
             self.line = next;
@@ -104,33 +113,24 @@ impl Head {
         Ok(None)
     }
 
-    /// Where the line that begins at `self.line` ends, or `None` when its CRLF is not there yet.
-    ///
-    /// Looks at no byte behind the longest allowed line, so that what is found does not depend on
-    /// how much has arrived.
-    fn line_end(&mut self, bytes: &[u8]) -> Result<Option<usize>, FramingErrorKind> {
-        let longest = self.line.saturating_add(Limits::LINE);
-        let window = bytes.get(..=longest).unwrap_or(bytes);
-        let mut rest = window.get(self.scanned..).unwrap_or_default();
+    /// The line that begins at `self.line`, or `None` when its CRLF is not there yet.
+    fn line_end<'a>(&mut self, bytes: &'a [u8]) -> Result<Option<&'a [u8]>, FramingErrorKind> {
         loop {
-            let (plain, non_ascii) = plain_prefix(rest);
+            let rest = bytes.get(self.scanned..).unwrap_or_default();
+            let plain = before(rest, |byte| !(b' '..=b'~').contains(&byte));
             self.scanned = self.scanned.wrapping_add(plain);
-            self.non_ascii |= non_ascii;
-            rest = match rest.get(plain..).unwrap_or_default() {
-                [] if window.len() > longest => return Err(FramingErrorKind::LineTooLong),
-                [] => return Ok(None),
-                [b'\t', rest @ ..] => rest,
-                [b'\r', ..] => {
-                    return match bytes.get(self.scanned.wrapping_add(1)) {
-                        None => Ok(None),
-                        Some(b'\n') => Ok(Some(self.scanned)),
-                        Some(_) => Err(FramingErrorKind::BareLineEnd),
-                    };
-                }
-                [b'\n', ..] => return Err(FramingErrorKind::BareLineEnd),
-                [_, rest @ ..] if self.is_escaped(window) => rest,
+            if self.scanned.wrapping_sub(self.line) > Limits::LINE {
+                return Err(FramingErrorKind::LineTooLong);
+            }
+            match rest.get(plain..).unwrap_or_default() {
+                [] | [b'\r'] => return Ok(None),
+                [b'\r', b'\n', ..] => return Ok(bytes.get(self.line..self.scanned)),
+                [b'\r' | b'\n', ..] => return Err(FramingErrorKind::BareLineEnd),
+                [b'\t', ..] => {}
+                [0x80..=0xff, ..] => self.non_ascii = true,
+                [_, ..] if self.is_escaped(bytes) => {}
                 [control, ..] => return Err(FramingErrorKind::Control(*control)),
-            };
+            }
             self.scanned = self.scanned.wrapping_add(1);
         }
     }
@@ -145,22 +145,21 @@ impl Head {
 
     /// `token HCOLON value`: only SP and HTAB may stand in front of the colon.
     fn field(&mut self, at: usize, text: &[u8]) -> Result<(), FramingErrorKind> {
-        let name = text.iter().take_while(|&&b| is_token_byte(b)).count();
-        let mut rest = text.get(name..).unwrap_or_default();
+        let (name, mut rest) = cut(text, is_token_byte);
         while let [b' ' | b'\t', behind @ ..] = rest {
             rest = behind;
         }
         let [b':', value @ ..] = rest else {
             return Err(FramingErrorKind::HeaderName);
         };
-        if name == 0 {
+        if name.is_empty() {
             return Err(FramingErrorKind::HeaderName);
         }
         if self.fields.len() >= Limits::HEADERS {
             return Err(FramingErrorKind::TooManyHeaders);
         }
         let end = at.wrapping_add(text.len());
-        let name = Span::new(at, at.wrapping_add(name));
+        let name = Span::new(at, at.wrapping_add(name.len()));
         self.fields.push(Field { name, value: trimmed(value, end) });
         Ok(())
     }
@@ -176,63 +175,9 @@ impl Head {
             field.value.start = more.start;
         }
         field.value.end = more.end;
+        self.folded = true;
         Ok(())
     }
-}
-
-/// How many bytes come before the first control character (below 0x20, or 0x7f), and whether one
-/// of those looked at is outside ASCII. Eight bytes at a time: a word of printable ones passes with
-/// one test.
-fn plain_prefix(bytes: &[u8]) -> (usize, bool) {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = ONES << 7;
-    const SPACES: u64 = ONES * 0x20;
-    const DELETES: u64 = ONES * 0x7f;
-
-    let mut non_ascii = false;
-    let (words, tail) = bytes.as_chunks::<8>();
-    for (index, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word);
-        // A byte's high bit is set where it is below the subtrahend; a borrow can only spoil the
-        // bytes above the first hit.
-        let below = word.wrapping_sub(SPACES);
-        if (below | word.wrapping_add(ONES) | word) & HIGH == 0 {
-            continue;
-        }
-        let delete = word ^ DELETES;
-        let delete = delete.wrapping_sub(ONES) & !delete;
-        let hits = (below & !word | delete) & HIGH;
-        non_ascii |= word & HIGH != 0;
-        if hits != 0 {
-            let first = usize::try_from(hits.trailing_zeros() / 8).unwrap_or_default();
-            return (index.wrapping_mul(8).wrapping_add(first), non_ascii);
-        }
-    }
-    let plain = tail.iter().position(u8::is_ascii_control);
-    let left = tail.len().wrapping_sub(plain.unwrap_or(tail.len()));
-    (bytes.len().wrapping_sub(left), non_ascii || !tail.is_ascii())
-}
-
-/// Whether a byte may stand in a `token` (RFC 3261 section 25.1).
-#[inline]
-pub(super) fn is_token_byte(byte: u8) -> bool {
-    // Looking it up takes less time than comparing.
-    const TOKENS: [bool; 256] = {
-        let mut table = [false; 256];
-        let mut left: &mut [bool] = &mut table;
-        let mut byte = 0u8;
-        while let [is_token, rest @ ..] = left {
-            *is_token = byte.is_ascii_alphanumeric()
-                || matches!(
-                    byte,
-                    b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~'
-                );
-            byte = byte.wrapping_add(1);
-            left = rest;
-        }
-        table
-    };
-    TOKENS.get(usize::from(byte)).copied().unwrap_or_default()
 }
 
 /// Where `text`, which ends at `end`, stands without the white space around it.
@@ -250,15 +195,15 @@ fn trimmed(mut text: &[u8], mut end: usize) -> Span {
 /// `Status-Line` or `Request-Line`: single spaces, nothing behind (RFC 3261 section 7).
 fn start_line(at: usize, text: &[u8]) -> Result<Start, FramingErrorKind> {
     use FramingErrorKind as Kind;
-    let (first, rest) = cut(text).ok_or(Kind::StartLine)?;
+    let (first, rest) = word(text).ok_or(Kind::StartLine)?;
     if first.get(..4).is_some_and(|p| p.eq_ignore_ascii_case(b"SIP/")) {
         check_version(first)?;
-        let (status, reason) = cut(rest).ok_or(Kind::StartLine)?;
+        let (status, reason) = word(rest).ok_or(Kind::StartLine)?;
         let end = at.wrapping_add(text.len());
         let reason = Span::new(end.wrapping_sub(reason.len()), end);
         return Ok(Start::Response { status: status_code(status).ok_or(Kind::Status)?, reason });
     }
-    let (uri, version) = cut(rest).ok_or(Kind::StartLine)?;
+    let (uri, version) = word(rest).ok_or(Kind::StartLine)?;
     let scheme = uri.split(|&b| b == b':').next().unwrap_or_default();
     let is_method = !first.is_empty() && first.iter().all(|&b| is_token_byte(b));
     let has_scheme =
@@ -275,7 +220,7 @@ fn start_line(at: usize, text: &[u8]) -> Result<Start, FramingErrorKind> {
 }
 
 /// What stands before and behind the first space.
-fn cut(text: &[u8]) -> Option<(&[u8], &[u8])> {
+fn word(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let at = text.iter().position(|&b| b == b' ')?;
     Some((text.get(..at)?, text.get(at.saturating_add(1)..)?))
 }
@@ -324,7 +269,6 @@ pub(super) fn content_length(fields: &[Field], bytes: &[u8]) -> Result<usize, Fr
 mod tests {
     use super::super::message::Message;
     use super::FramingErrorKind as Kind;
-    use super::*;
 
     fn fault(message: String) -> Option<Kind> {
         Message::parse(message.into()).err().map(|error| error.kind)
@@ -436,19 +380,5 @@ mod tests {
             Message::parse(message.into()).unwrap_err().to_string(),
             r"the peer sent no SIP message: it holds the control character 0x0b, at `a: \u{202e}b`"
         );
-    }
-
-    /// Eight bytes at a time finds what one byte at a time finds.
-    #[test]
-    fn each_control_character_is_found_at_each_place() {
-        for byte in 0..=u8::MAX {
-            for at in 0..20 {
-                let mut bytes = [b'a'; 20];
-                bytes[at] = byte;
-                let plain = if byte.is_ascii_control() { at } else { 20 };
-                assert_eq!(plain_prefix(&bytes).0, plain, "{byte:#04x} at {at}");
-                assert!(byte.is_ascii() || plain_prefix(&bytes).1);
-            }
-        }
     }
 }

@@ -52,7 +52,7 @@ impl Message {
 
     /// Puts a complete head and the bytes it was read from together.
     pub(super) fn assemble(head: Head, bytes: Bytes, body: usize) -> Result<Self, FramingError> {
-        let headers = Headers { bytes, fields: head.fields, body };
+        let headers = Headers { bytes, fields: head.fields, folded: head.folded, body };
         match head.start {
             Some(Start::Request { method, uri }) => {
                 Ok(Self::Request(Request { method, uri, headers }))
@@ -136,6 +136,8 @@ impl Response {
 pub struct Headers {
     bytes: Bytes,
     fields: Fields,
+    /// Whether some value has a fold.
+    folded: bool,
     body: usize,
 }
 
@@ -146,20 +148,25 @@ impl Headers {
     }
 
     /// The values of all fields of this name.
-    pub fn all<'a>(&'a self, name: &str) -> impl Iterator<Item = Cow<'a, str>> {
-        let name = full_name(name.as_bytes());
-        self.fields
-            .iter()
-            .filter(move |field| full_name(field.name.of(&self.bytes)).eq_ignore_ascii_case(name))
-            .map(|field| self.header(field).text())
+    pub fn all(&self, name: &str) -> impl Iterator<Item = Cow<'_, str>> {
+        self.fields(name).map(|field| self.header(field).text())
     }
 
     /// The same in the memory of the message; a fold needs some of its own.
     pub(super) fn shared(&self, name: &str) -> impl Iterator<Item = Bytes> {
-        self.all(name).map(|value| match value {
-            Cow::Borrowed(value) => self.bytes.slice_ref(value.as_bytes()),
-            Cow::Owned(value) => value.into(),
+        self.fields(name).map(|field| match field.value.of(&self.bytes) {
+            folded if self.folded && folded.contains(&b'\r') => {
+                self.header(field).text().into_owned().into()
+            }
+            value => self.bytes.slice_ref(value),
         })
+    }
+
+    fn fields(&self, name: &str) -> impl Iterator<Item = &Field> {
+        let name = full_name(name.as_bytes());
+        let is_called =
+            move |field: &&Field| full_name(field.name.of(&self.bytes)).eq_ignore_ascii_case(name);
+        self.fields.iter().filter(is_called)
     }
 
     /// The value of the field of this name when there is exactly one.

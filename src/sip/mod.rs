@@ -4,6 +4,8 @@
 //! Bytes in, values out; no clock, no chance, no socket. Whatever a server sends is either read by
 //! one strict grammar or refused with a typed error, and every buffer and list has a named limit.
 
+mod scan;
+
 pub(crate) mod parameters;
 
 mod endpoint_id;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::head::is_token_byte;
+use super::scan::{before, is_space, is_token_byte};
 
 /// Cuts `text` at each `separator` outside quoted strings and takes white space off the pieces.
 ///
@@ -80,19 +80,26 @@ pub(crate) fn unquote(text: &str) -> Option<Cow<'_, str>> {
     let Some(rest) = text.strip_prefix('"') else {
         return Some(Cow::Borrowed(text));
     };
-    let inside = rest.strip_suffix('"')?;
-    if inside.bytes().all(|byte| byte != b'"' && byte != b'\\') {
-        return Some(Cow::Borrowed(inside));
+    match cut_quoted(rest.as_bytes())? {
+        (Cow::Borrowed(content), []) => std::str::from_utf8(content).ok().map(Cow::Borrowed),
+        (Cow::Owned(content), []) => String::from_utf8(content).ok().map(Cow::Owned),
+        _ => None,
     }
-    if quoted_length(rest.as_bytes()) != Some(inside.len()) {
-        return None;
+}
+
+/// The content of the quoted string that `text` stands in, without its escapes, and what is behind.
+pub(super) fn cut_quoted(text: &[u8]) -> Option<(Cow<'_, [u8]>, &[u8])> {
+    let plain = before(text, |byte| byte == b'"' || byte == b'\\');
+    if let (content, [b'"', rest @ ..]) = text.split_at_checked(plain)? {
+        return Some((Cow::Borrowed(content), rest));
     }
+    let (content, rest) = text.split_at_checked(quoted_length(text)?)?;
     let mut escaped = false;
-    let kept = inside.chars().filter(|&c| {
-        escaped = c == '\\' && !escaped;
+    let kept = content.iter().copied().filter(|&byte| {
+        escaped = byte == b'\\' && !escaped;
         !escaped
     });
-    Some(Cow::Owned(kept.collect()))
+    Some((Cow::Owned(kept.collect()), rest.get(1..)?))
 }
 
 /// How far the closing quote is, in a text behind the opening one.
@@ -125,10 +132,9 @@ pub(crate) fn seconds(text: &str) -> Option<u32> {
 
 /// `text` without linear white space around it, folds included.
 pub(crate) fn trim(text: &str) -> &str {
-    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
-    let before = text.bytes().take_while(|byte| is_space(byte)).count();
+    let before = text.bytes().take_while(|&byte| is_space(byte)).count();
     let rest = text.get(before..).unwrap_or_default();
-    let after = rest.bytes().rev().take_while(|byte| is_space(byte)).count();
+    let after = rest.bytes().rev().take_while(|&byte| is_space(byte)).count();
     rest.get(..rest.len().saturating_sub(after)).unwrap_or_default()
 }
 

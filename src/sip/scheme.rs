@@ -30,8 +30,13 @@ impl Scheme {
 
     /// The scheme of this name, whatever its case (RFC 7235 section 2.1).
     pub fn read(name: &str) -> Self {
-        let known = Self::KNOWN.into_iter().find(|s| s.name().eq_ignore_ascii_case(name));
-        known.unwrap_or_else(|| Self::Other(name.into()))
+        Self::read_bytes(name.as_bytes())
+    }
+
+    pub(super) fn read_bytes(name: &[u8]) -> Self {
+        let is_it = |known: &&Self| known.name().as_bytes().eq_ignore_ascii_case(name);
+        let known = Self::KNOWN.iter().find(is_it).cloned();
+        known.unwrap_or_else(|| Self::Other(WireText::from_bytes(name)))
     }
 
     /// The name as its standard spells it.
