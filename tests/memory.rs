@@ -2,30 +2,21 @@
 //! that counts, and nothing beside it: one thread, one sign-in at a time.
 #![cfg(all(feature = "digest", feature = "ntlm"))]
 
+#[path = "common/hostile.rs"]
+mod hostile;
 #[path = "common/sevens.rs"]
 mod sevens;
 
-use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
 
-use async_trait::async_trait;
+use hostile::{Flood, Hostile};
 use peak_alloc::PeakAlloc;
 use sevens::Sevens;
 use sip_signin::auth::Credentials;
-use sip_signin::discovery::{
-    Absence, Answer as Lookup, ConnectFailure, Endpoint, Family, LookupFailure, SrvAnswer,
-    SrvRecord,
-};
-use sip_signin::sign_in::CredentialRequest;
+use sip_signin::discovery::SrvRecord;
 use sip_signin::sip::Limits;
-use sip_signin::{
-    Client, Connection, ConnectionFacts, CredentialSource, FixedCredentials, HostName, Resolver,
-    SipAddress, SrvName, Transport,
-};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use sip_signin::{Client, FixedCredentials, SipAddress};
 
 #[global_allocator]
 static HEAP: PeakAlloc = PeakAlloc;
@@ -36,135 +27,6 @@ const SERVER: usize = 256 * 1024;
 /// What it promises of a whole search whose every DNS answer is hostile, with all it tells; the
 /// answers themselves, as long as they are unread, are the resolver's.
 const SEARCH: usize = 1024 * 1024;
-
-/// What a server sends, prepared before the counting begins: a beginning, and what follows again and
-/// again; then it closes, or goes on for ever.
-#[derive(Clone)]
-struct Flood {
-    begin: Arc<[u8]>,
-    again: Arc<[u8]>,
-    at: usize,
-    /// How many bytes come at a time.
-    piece: usize,
-}
-
-impl Flood {
-    fn new(begin: impl AsRef<[u8]>, again: impl AsRef<[u8]>) -> Self {
-        Self { begin: begin.as_ref().into(), again: again.as_ref().into(), at: 0, piece: 65536 }
-    }
-}
-
-impl AsyncRead for Flood {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-        into: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        let rest = match self.begin.get(self.at..) {
-            Some(rest) if !rest.is_empty() => rest,
-            _ if self.again.is_empty() => &[],
-            _ => &self.again[(self.at - self.begin.len()) % self.again.len()..],
-        };
-        let count = rest.len().min(into.remaining()).min(self.piece);
-        into.put_slice(&rest[..count]);
-        self.at += count;
-        Poll::Ready(Ok(()))
-    }
-}
-
-/// The server and the network in front of it.
-#[derive(Clone)]
-struct Hostile {
-    flood: Flood,
-    facts: Arc<ConnectionFacts>,
-    /// The next answers, ready to be handed over: what DNS holds of them is not counted.
-    records: Arc<Mutex<Vec<Vec<SrvRecord>>>>,
-    addresses: Arc<Vec<IpAddr>>,
-}
-
-impl AsyncRead for Hostile {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        into: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.flood).poll_read(cx, into)
-    }
-}
-
-impl AsyncWrite for Hostile {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
-        Poll::Ready(Ok(bytes.len()))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl Connection for Hostile {
-    fn facts(&self) -> &ConnectionFacts {
-        &self.facts
-    }
-}
-
-#[async_trait]
-impl Transport for Hostile {
-    async fn connect(
-        &self,
-        _: &Endpoint,
-        _: SocketAddr,
-    ) -> Result<Box<dyn Connection>, ConnectFailure> {
-        Ok(Box::new(self.clone()))
-    }
-}
-
-#[async_trait]
-impl Resolver for Hostile {
-    async fn srv(&self, _: &SrvName) -> Result<Lookup<SrvAnswer>, LookupFailure> {
-        Ok(match self.records.lock().unwrap().pop() {
-            Some(records) => Lookup::Found(SrvAnswer { records, additional: Vec::new() }),
-            None => Lookup::Absent(Absence::NoSuchName),
-        })
-    }
-
-    async fn addresses(
-        &self,
-        _: &HostName,
-        family: Family,
-    ) -> Result<Lookup<Vec<IpAddr>>, LookupFailure> {
-        Ok(match family {
-            Family::V4 => Lookup::Found(self.addresses.to_vec()),
-            Family::V6 => Lookup::Absent(Absence::NoData),
-        })
-    }
-}
-
-impl Hostile {
-    fn sending(flood: Flood) -> Self {
-        let peer = "192.0.2.1:5061".parse().unwrap();
-        let local = "192.0.2.7:49152".parse().unwrap();
-        Self {
-            flood,
-            facts: Arc::new(ConnectionFacts { local, peer, tls: None }),
-            records: Arc::new(Mutex::new(vec![vec![SrvRecord::new(
-                0,
-                0,
-                5061,
-                "sip.contoso.com",
-            )]])),
-            addresses: Arc::new(vec![[192, 0, 2, 1].into()]),
-        }
-    }
-}
 
 type DnsFlood = (&'static str, Vec<Vec<SrvRecord>>, Vec<IpAddr>);
 
@@ -302,54 +164,8 @@ fn floods() -> Vec<(&'static str, Flood, &'static str)> {
 
 const NTLM_VALUE: &str = "NTLM realm=\"r\", targetname=\"t\", version=4";
 
-/// The tests of this file count one after the other.
-static ALONE: Mutex<()> = Mutex::new(());
-
-/// What `docs/performance.md` says of a sign-in under way, rounded up; the connection is not counted.
-const IN_FLIGHT: usize = 14 * 1024;
-
-/// Notes what is held at the moment when somebody is asked, and knows nothing.
-struct Noting(AtomicUsize);
-
-#[async_trait]
-impl CredentialSource for Noting {
-    async fn credentials(&self, _: &CredentialRequest) -> Option<Credentials> {
-        self.0.store(HEAP.current_usage(), Ordering::Relaxed);
-        None
-    }
-}
-
-#[test]
-fn a_sign_in_that_waits_for_a_password_holds_no_more_than_is_told() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    let address: SipAddress = "sip:jeremy@contoso.com".parse().unwrap();
-    let challenge = Flood::new(answer("401 No", 1, &format!("{NTLM}\r\n"), ""), "");
-    let hostile = Hostile::sending(challenge);
-    let records = hostile.records.lock().unwrap().clone();
-    let client = Client::builder(hostile.clone(), hostile.clone())
-        .random(Sevens)
-        .epid("01".parse().unwrap())
-        .build();
-    let source = Noting(AtomicUsize::new(0));
-    let mut held = 0;
-    // The first time warms up what is made once.
-    for _ in 0..2 {
-        *hostile.records.lock().unwrap() = records.clone();
-        let before = HEAP.current_usage();
-        let sign_in = client.sign_in(&address, &source);
-        assert!(size_of_val(&sign_in) <= 192, "{} bytes", size_of_val(&sign_in));
-        let failure = runtime.block_on(sign_in).unwrap_err();
-        assert_eq!(failure.kind().name(), "credentials needed");
-        held = source.0.load(Ordering::Relaxed) - before;
-    }
-    println!("{held} bytes");
-    assert!(held <= IN_FLIGHT, "{held} bytes");
-}
-
 #[test]
 fn a_hostile_server_or_resolver_makes_a_client_hold_no_more_than_is_promised() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let mut most = 0;
     for (name, flood, word) in floods() {
         for piece in [65536, 1] {
