@@ -286,7 +286,11 @@ pub fn run(load: Load, users: usize, at_once: usize) -> Result<Report, Box<dyn E
     // soon as the servers are slow, which makes them slower.
     let pace = Pace { head_start: None, ..Pace::DEFAULT };
     let timeouts = Timeouts { connect: PATIENT, search: PATIENT, ..Timeouts::DEFAULT };
-    let search = Search::builder().clear_text(ClearText::Allow).pace(pace).timeouts(timeouts);
+    let clear_text = match load.protocol {
+        Protocol::Tcp => ClearText::Allow,
+        Protocol::Tls => ClearText::Forbid,
+    };
+    let search = Search::builder().clear_text(clear_text).pace(pace).timeouts(timeouts);
     let client = Client::builder(
         HickoryResolver::with_servers([servers.dns]),
         Distant(servers.transport()?),

@@ -194,7 +194,7 @@ impl Client {
             let conversed = match self.channel(luggage.address, &endpoint, connection).await {
                 Ok((channel, said)) => {
                     said.into_iter().for_each(|said| walk.plan.note(said, now()));
-                    self.converse(&endpoint, peer, channel, luggage).await
+                    self.converse(&endpoint, &peer, channel, luggage).await
                 }
                 Err(kind) => Err(kind),
             };
@@ -222,14 +222,14 @@ impl Client {
                 }
             }
         };
-        (reached, Box::new(walk.plan.trace().clone()))
+        (reached, Box::new(walk.plan.into_trace()))
     }
 
     /// Signs in at one server.
     async fn converse(
         &self,
         endpoint: &Endpoint,
-        peer: SocketAddr,
+        peer: &SocketAddr,
         mut channel: Channel,
         luggage: &mut Luggage<'_>,
     ) -> Result<Reached, Failed> {
@@ -275,7 +275,7 @@ impl Client {
             Step::SignedIn(registration) => match Upkeep::new(sign_in, luggage.seed, now()) {
                 Some(upkeep) => Ok(Reached::In(Box::new(Arrived {
                     endpoint: endpoint.clone(),
-                    peer,
+                    peer: *peer,
                     registration,
                     session: Session::new(channel, upkeep),
                 }))),

@@ -12,13 +12,14 @@ use super::moment::Moment;
 use super::order::Protocol;
 
 /// A place in the order of candidates: TLS before TCP, then the row, then the place in the answer.
+/// The limits of rows and records keep the numbers small.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Rank {
     pub(super) protocol: Protocol,
     /// Whether this search found it; one that is only remembered comes first.
     pub(super) found: bool,
-    pub(super) row: usize,
-    pub(super) place: usize,
+    pub(super) row: u8,
+    pub(super) place: u8,
 }
 
 impl Rank {
@@ -26,7 +27,7 @@ impl Rank {
     pub(super) const REMEMBERED: Self =
         Self { protocol: Protocol::Tls, found: false, row: 0, place: 0 };
 
-    pub(super) fn new(protocol: Protocol, row: usize, place: usize) -> Self {
+    pub(super) fn new(protocol: Protocol, row: u8, place: u8) -> Self {
         Self { protocol, found: true, row, place }
     }
 
@@ -69,7 +70,7 @@ pub(super) struct Dial<C> {
 #[derive(Debug)]
 pub(super) enum Dialled<C> {
     Open,
-    Ready { connection: C, after: Duration },
+    Ready { connection: C, at: Moment },
     Failed,
 }
 
@@ -123,7 +124,7 @@ impl<C> Candidate<C> {
     /// How long its connection took to come about, if it has one.
     pub(super) fn ready_after(&self) -> Option<Duration> {
         self.dials.iter().find_map(|dial| match dial.state {
-            Dialled::Ready { after, .. } => Some(after),
+            Dialled::Ready { at, .. } => Some(at.since(dial.since)),
             _ => None,
         })
     }
@@ -208,9 +209,8 @@ impl<C> Candidate<C> {
         let second = self.dials.iter().any(Dial::is_ready);
         let mut open = self.dials.iter_mut().filter(|dial| dial.is_open() && dial.until > now);
         let Some(dial) = open.find(|dial| dial.address == address) else { return false };
-        let after = now.since(dial.since);
         dial.state = match connection.filter(|_| !second) {
-            Some(connection) => Dialled::Ready { connection, after },
+            Some(connection) => Dialled::Ready { connection, at: now },
             None => Dialled::Failed,
         };
         true

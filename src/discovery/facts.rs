@@ -86,7 +86,7 @@ impl<C> Facts<C> {
             let better = self.questions.iter().filter(|q| rank.is_behind(q));
             let before: usize = better.map(|q| q.listed).sum();
             candidate.crowded_out =
-                candidate.from_srv && before.saturating_add(rank.place) >= TARGET_LIMIT;
+                candidate.from_srv && before.saturating_add(rank.place.into()) >= TARGET_LIMIT;
         }
     }
 

@@ -31,7 +31,7 @@ impl<C> DiscoveryPlan<C> {
         match learned {
             Ok(Answer::Found(mut answer)) if !answer.records.is_empty() => {
                 question.lookup = Lookup::Found;
-                order_srv(&mut answer.records, self.trace.seed().draws(row));
+                order_srv(&mut answer.records, self.trace.seed().draws(row.into()));
                 let line = self.trace.events.len();
                 self.take_records(at, &name, &answer);
                 self.log_above(line, Entry::AnsweredSrv(name, Ok(Answer::Found(answer))));
@@ -65,7 +65,7 @@ impl<C> DiscoveryPlan<C> {
         let Some(question) = self.facts.questions.get_mut(at) else { return };
         question.listed = listed;
         let (row, protocol) = (question.row, question.protocol);
-        for (place, record) in answer.records.iter().take(RECORD_LIMIT).enumerate() {
+        for (record, place) in answer.records.iter().take(RECORD_LIMIT).zip(0..) {
             let host = match &record.target {
                 SrvTarget::NotOffered => {
                     self.conclude(Conclusion::NotOffered(name.clone()));

@@ -57,7 +57,7 @@ impl Lookup {
 /// One SRV question of the order.
 #[derive(Debug)]
 pub(super) struct Question {
-    pub(super) row: usize,
+    pub(super) row: u8,
     pub(super) protocol: Protocol,
     pub(super) name: SrvName,
     pub(super) lookup: Lookup,

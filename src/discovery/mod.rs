@@ -61,6 +61,8 @@ mod race;
 
 mod plan;
 
+mod rows;
+
 mod learn;
 
 pub use answer::{Absence, Answer, CertificateFault, ConnectFailure, LookupFailure, SrvAnswer};

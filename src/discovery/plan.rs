@@ -7,22 +7,17 @@ use super::STEP_LIMIT;
 use super::candidate::Rank;
 use super::endpoint::{Endpoint, Family};
 use super::facts::Facts;
-use super::last::LastServer;
-use super::lookup::{Lookup, Question};
-use super::manual::{ManualServer, ManualServers};
+use super::lookup::Lookup;
 use super::moment::Moment;
-use super::order::{Protocol, Row, SearchOrder};
 use super::race::{Move, Race};
-use super::search::{ClearText, Place, Search, Settings};
+use super::search::{Place, Search, Settings};
 use super::srv::Seed;
 use super::step::{
     Connect, Connected, LookupHost, LookupSrv, Outcome, PlanId, Step, Ticket, Token, What,
 };
 use super::trace::{Conclusion, Entry, Event, Trace};
 use crate::address::SipAddress;
-use crate::name::SrvName;
 use crate::now::later;
-use crate::policy::TrustedHost;
 use crate::text::WireText;
 
 /// The search for one user's server: a pure machine. See the [module](super).
@@ -161,6 +156,11 @@ impl<C> DiscoveryPlan<C> {
         &self.trace
     }
 
+    /// The same, when it is over.
+    pub fn into_trace(self) -> Trace {
+        self.trace
+    }
+
     pub(super) fn search(&self) -> &Settings {
         self.trace.search().settings()
     }
@@ -195,123 +195,6 @@ impl<C> DiscoveryPlan<C> {
         let until = now.later(limit).min(self.deadline);
         self.first_due = self.first_due.min(until);
         until
-    }
-}
-
-/// What to look for.
-impl<C> DiscoveryPlan<C> {
-    fn put_questions(&mut self, order: &SearchOrder) {
-        let domain = self.trace.address().domain().clone();
-        for (row, entry) in order.rows().iter().enumerate() {
-            let Row::Srv { service, protocol } = entry else { continue };
-            if *protocol == Protocol::Tcp && self.search().clear_text == ClearText::Forbid {
-                continue;
-            }
-            match SrvName::of_service(service.clone(), &domain) {
-                Ok(name) => self.facts.questions.push(Question {
-                    row,
-                    protocol: *protocol,
-                    name,
-                    lookup: Lookup::Unasked,
-                    listed: 0,
-                }),
-                Err(error) => {
-                    self.facts.unaskable = true;
-                    self.conclude(Conclusion::TooLong(error.text));
-                }
-            }
-        }
-        self.consider_host_rows();
-    }
-
-    fn add_manual(&mut self, servers: &ManualServers) {
-        for (row, server) in [&servers.internal, &servers.external].into_iter().enumerate() {
-            let Some(ManualServer { host, port }) = server else { continue };
-            let rank = Rank::new(servers.protocol, row, 0);
-            let host = TrustedHost::set_by_administrator(host.clone());
-            let port = port.unwrap_or(servers.protocol.default_port());
-            self.facts.add_candidate(host, port, rank, false);
-        }
-    }
-
-    /// A server that is remembered is put to the name rule as one that DNS names. Of one that is to be
-    /// tried anyway, in a place of its own, only the address is new.
-    fn remember(&mut self, LastServer { host, port, address }: &LastServer) {
-        let domain = self.trace.address().domain();
-        let built = |row: &Row| {
-            let Row::Host { label, .. } = row else { return None };
-            TrustedHost::built(label, domain).ok().filter(|built| built.name() == Some(host))
-        };
-        let same = |endpoint: &Endpoint| {
-            (endpoint.protocol, endpoint.host.name(), endpoint.port)
-                == (Protocol::Tls, Some(host), *port)
-        };
-        let known = self.facts.candidates.iter().position(|c| same(&c.endpoint));
-        let candidate = match (known, &self.search().place) {
-            (Some(known), _) => self.facts.candidates.get_mut(known),
-            (None, Place::Automatic(order)) => {
-                let built = order.rows().iter().find_map(built);
-                match built.map_or_else(|| self.search().names.admit(host, domain), Ok) {
-                    Ok(host) => self.facts.add_candidate(host, *port, Rank::REMEMBERED, false),
-                    Err(refusal) => return self.conclude(Conclusion::Forgotten(refusal)),
-                }
-            }
-            (None, _) => None,
-        };
-        candidate.into_iter().for_each(|candidate| candidate.came_along.push(*address));
-    }
-
-    /// The host rows join only if every SRV question is known to be absent: a record that is
-    /// refused or a lookup that failed proves nothing. The knob lets failures count, for TLS rows.
-    ///
-    /// > If these records do not exist, Communicator queries for host (A) records
-    /// > [...] (not if they are not valid; only if they do not exist at all) [seed, article 1]
-    pub(super) fn consider_host_rows(&mut self) {
-        let (mut failed, mut found) = (None, false);
-        for question in &self.facts.questions {
-            match &question.lookup {
-                Lookup::Unasked | Lookup::Open { .. } => return,
-                Lookup::Absent => {}
-                Lookup::Found => found = true,
-                Lookup::Failed(failure) => {
-                    failed = failed.or(Some((question.name.clone(), failure.clone())));
-                }
-            }
-        }
-        if self.facts.host_rows || found {
-            return;
-        }
-        self.facts.host_rows = true;
-        let sure = failed.is_none() && !self.facts.unaskable;
-        match failed {
-            Some((name, failure)) if !self.search().hosts_after_failed_lookups => {
-                self.conclude(Conclusion::NoHostRows(name, failure));
-            }
-            _ if !sure && !self.search().hosts_after_failed_lookups => {}
-            _ => self.add_host_rows(sure),
-        }
-    }
-
-    fn add_host_rows(&mut self, sure: bool) {
-        let Some(order) = self.trace.search().order().cloned() else { return };
-        let domain = self.trace.address().domain().clone();
-        let clear_text = sure && self.search().clear_text == ClearText::Allow;
-        if order.rows().iter().any(|row| matches!(row, Row::Host { .. })) {
-            self.conclude(Conclusion::HostRows);
-        }
-        for (row, entry) in order.rows().iter().enumerate() {
-            let Row::Host { label, protocol, port } = entry else { continue };
-            if *protocol == Protocol::Tcp && !clear_text {
-                continue;
-            }
-            let rank = Rank::new(*protocol, row, 0);
-            match TrustedHost::built(label, &domain) {
-                Ok(host) => {
-                    self.facts.add_candidate(host, *port, rank, false);
-                }
-                Err(error) => self.conclude(Conclusion::TooLong(error.text)),
-            }
-        }
     }
 }
 

@@ -134,8 +134,12 @@ pub enum Overdue {
 }
 
 impl Trace {
+    /// The lines of an ordinary search: two SRV questions, two for the addresses of a host, what came
+    /// of each, a connect, its end, and its adoption.
+    const ORDINARY: usize = 11;
+
     pub(super) fn new(address: SipAddress, search: Search, seed: Seed) -> Self {
-        Self { address, search, seed, events: Vec::with_capacity(12) }
+        Self { address, search, seed, events: Vec::with_capacity(Self::ORDINARY) }
     }
 
     /// Whose search it was.

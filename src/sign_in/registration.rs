@@ -40,7 +40,7 @@ impl Registration {
         protection: Protection,
     ) -> Self {
         let headers = response.headers();
-        let ours = Binding::ours(headers, InstanceId::of(register.epid()));
+        let ours = Binding::ours(headers, register.instance());
         let (contact, gruu, expires) = match ours {
             Some(Binding { uri, gruu, expires }) => (Some(uri), gruu, expires),
             None => (None, None, None),

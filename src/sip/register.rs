@@ -48,6 +48,7 @@ pub struct Register {
     transport: UriTransport,
     tokens: Tokens,
     epid: Epid,
+    instance: InstanceId,
     user_agent: Box<str>,
     cseq: u32,
     /// Whether it ends the binding.
@@ -104,6 +105,7 @@ impl Register {
             local,
             transport,
             tokens,
+            instance: InstanceId::of(&epid),
             epid,
             user_agent: user_agent.into(),
             cseq: 1,
@@ -129,6 +131,11 @@ impl Register {
     /// The endpoint.
     pub fn epid(&self) -> &Epid {
         &self.epid
+    }
+
+    /// The instance of the endpoint.
+    pub fn instance(&self) -> InstanceId {
+        self.instance
     }
 
     /// The number of this request.
@@ -164,11 +171,10 @@ impl Register {
     }
 
     fn write_to(&self, out: &mut String) -> std::fmt::Result {
-        let Self { address, epid, user_agent, cseq, tokens, .. } = self;
+        let Self { address, epid, instance, user_agent, cseq, tokens, .. } = self;
         let domain = address.domain();
         let local = format!("{}:{}", Host::Ip(self.local.ip()), self.local.port());
         let (via, transport) = (self.transport.in_via(), self.transport.in_uri());
-        let instance = InstanceId::of(epid);
         let Tokens { call_id, from_tag, branch, contact } = tokens;
         let (in_contact, expires) =
             if self.ends { (";expires=0", "Expires: 0\r\n") } else { ("", "") };
