@@ -15,7 +15,7 @@ use peak_alloc::PeakAlloc;
 use sevens::Sevens;
 use sip_signin::auth::Credentials;
 use sip_signin::discovery::SrvRecord;
-use sip_signin::sip::Limits;
+use sip_signin::sip::{Challenge, Limits};
 use sip_signin::{Client, FixedCredentials, SipAddress};
 
 #[global_allocator]
@@ -128,6 +128,9 @@ fn floods() -> Vec<(&'static str, Flood, &'static str)> {
         answer("401 No", at, &line, "")
     };
     let stale: String = (1..12).map(stale).collect();
+    // One value of as many challenges as are read, each of which is not there as it was meant.
+    let escaped = vec![format!("A b=\"\\c{}\"", "d".repeat(1900)); Challenge::LIMIT].join(",\r\n ");
+    let escaped = answer("401 No", 1, &format!("WWW-Authenticate: {escaped}\r\n"), "");
     vec![
         ("header lines without an end", Flood::new(head, "X-Filler: and so on\r\n"), "headers"),
         ("short header lines without an end", Flood::new(head, "a:b\r\n"), "headers"),
@@ -145,6 +148,7 @@ fn floods() -> Vec<(&'static str, Flood, &'static str)> {
         ("the largest refusal", Flood::new(largest("403 No", 1), ""), "refused"),
         ("provisional answers without an end", Flood::new("", answer("100 T", 1, "", "")), ""),
         ("many NTLM challenges", headers("WWW-Authenticate", NTLM_VALUE, ", ", "401 No"), ""),
+        ("long challenges with escapes", Flood::new(escaped, ""), ""),
         ("many tiny challenges", headers("WWW-Authenticate", "A b=c", ", ", "401 No"), ""),
         ("many parameters", headers("WWW-Authenticate", "a=b", ",", "401 No"), ""),
         ("many bare schemes", headers("WWW-Authenticate", "A", ",", "401 No"), ""),

@@ -362,6 +362,21 @@ mod tests {
         }
     }
 
+    /// Each with an escape keeps its own part of the value only, and what stands there.
+    #[test]
+    fn escapes_are_undone_wherever_in_a_value_they_stand() {
+        let value =
+            r#"NTLM realm="a\"b", version=4, Digest x=1, realm="c", nonce="\d\e", y="", A b=c"#;
+        assert_eq!(
+            read(value),
+            [
+                r#"NTLM [realm="a"b", version="4"]"#,
+                r#"Digest [x="1", realm="c", nonce="de", y=""]"#,
+                r#"A [b="c"]"#
+            ]
+        );
+    }
+
     #[test]
     fn nothing_from_the_wire_is_shown_as_it_came() {
         let challenge = Challenge::read_all("NTLM realm=\"a\u{202e}b\"").remove(0).unwrap();

@@ -33,6 +33,14 @@ impl Span {
         Self::new(start, start.wrapping_add(part.len()))
     }
 
+    /// The same place, once all but `start` to `end` is cut out of the first `len` bytes.
+    pub(super) fn cut_out(&mut self, start: usize, end: usize, len: usize) {
+        let behind = usize::from(self.start) >= len;
+        let gone = if behind { len.wrapping_sub(end).wrapping_add(start) } else { start };
+        let back = |at: u16| usize::from(at).wrapping_sub(gone);
+        *self = Self::new(back(self.start), back(self.end));
+    }
+
     fn len(self) -> usize {
         usize::from(self.end.wrapping_sub(self.start))
     }

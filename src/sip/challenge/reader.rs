@@ -45,13 +45,19 @@ impl Iterator for Unread {
                 behind_piece(piece)
             });
         }
+        let start = self.value.len().wrapping_sub(piece.len());
         self.at = self.value.len().wrapping_sub(rest.len());
         if let Some(kind) = wrong {
             return Some(Err(ChallengeError { scheme, kind }));
         }
-        let Draft { own, parameters, .. } = draft;
+        let Draft { own, mut parameters, .. } = draft;
         let text = if !own.is_empty() {
-            [&self.value, own.as_slice()].concat().into()
+            // This challenge's part of the value alone, or many of them would hold it many times.
+            for Field { name, value } in &mut parameters {
+                name.cut_out(start, self.at, self.value.len());
+                value.cut_out(start, self.at, self.value.len());
+            }
+            [self.value.get(start..self.at).unwrap_or_default(), &own].concat().into()
         } else if self.at < self.value.len() {
             self.value.clone()
         } else {
