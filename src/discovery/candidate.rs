@@ -159,12 +159,11 @@ impl<C> Candidate<C> {
         }
         let last = self.dials.last().map(|dial| Family::of(dial.address));
         let turn = if last == Some(Family::V6) { Family::V4 } else { Family::V6 };
-        let came_along = self.came_along.iter().filter(|ip| self.is_new(**ip));
-        let looked_up = || {
-            let own = host.addresses.iter().filter(|ip| self.is_new(**ip));
-            own.filter(|ip| !self.came_along.contains(ip) && self.has_room(host, **ip))
-        };
-        in_turn(came_along, turn).or_else(|| in_turn(looked_up(), turn)).copied()
+        let new = |ip: &&IpAddr| self.is_new(**ip);
+        let looked_up = || host.addresses.iter().filter(new).filter(|ip| self.has_room(host, **ip));
+        in_turn(self.came_along.iter().filter(new), turn)
+            .or_else(|| in_turn(looked_up(), turn))
+            .copied()
     }
 
     fn is_new(&self, address: IpAddr) -> bool {
