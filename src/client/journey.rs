@@ -163,8 +163,7 @@ impl Client {
                 });
             };
             let trace;
-            let there = Box::new(search.redirected_to(endpoint));
-            (reached, trace) = self.reach(&there, &mut luggage).await;
+            (reached, trace) = self.reach(&search.redirected_to(endpoint), &mut luggage).await;
             traces.push(*trace);
         };
         Err(SignInFailure::of_journey(kind, first, traces, luggage.retry_after))

@@ -1,4 +1,4 @@
-//! The plan: what to look for, and what to do next.
+//! The plan: what to do next, and when it is over.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
