@@ -171,16 +171,15 @@ fn report(address: &SipAddress, challenged: &Challenged) {
 fn how_found(challenged: &Challenged) -> String {
     use sip_signin::discovery::{Answer, Entry, SrvTarget};
     let host = challenged.endpoint.host.name();
-    let named = |entry: &Entry| match entry {
+    let mut named = challenged.trace.events().filter_map(|event| match event.entry {
         Entry::AnsweredSrv(name, Ok(Answer::Found(answer))) => answer
             .records
             .iter()
             .any(|r| matches!(&r.target, SrvTarget::Host(target) if Some(target) == host))
             .then(|| format!("the SRV record of {name}")),
         _ => None,
-    };
-    let events = challenged.trace.events().iter();
-    events.filter_map(|event| named(&event.entry)).next().unwrap_or("its host name".into())
+    });
+    named.next().unwrap_or("its host name".into())
 }
 
 #[cfg(feature = "platform-verifier")]

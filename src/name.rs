@@ -188,25 +188,22 @@ impl SrvName {
         service: impl Into<Cow<'static, str>>,
         domain: &HostName,
     ) -> Result<Self, NameError> {
-        let service = service.into();
-        match check_service(&service) {
-            Ok(()) => Self::of_service(service, domain),
-            Err(kind) => Err(Self { service, domain: domain.clone() }.error(kind)),
+        let name = Self::of_service(service.into(), domain);
+        let fits = Self::fits(&name.service, domain).then_some(());
+        match check_service(&name.service).and(fits.ok_or(NameErrorKind::TooLong)) {
+            Ok(()) => Ok(name),
+            Err(kind) => Err(NameError { text: WireText::new(name.to_string()), kind }),
         }
     }
 
-    /// The same for a service that was checked before.
-    pub(crate) fn of_service(
-        service: Cow<'static, str>,
-        domain: &HostName,
-    ) -> Result<Self, NameError> {
-        let name = Self { service, domain: domain.clone() };
-        let length = name.service.len().saturating_add(1).saturating_add(domain.as_str().len());
-        if length > HostName::LIMIT { Err(name.error(NameErrorKind::TooLong)) } else { Ok(name) }
+    /// The same for two that were checked before, or for an error that names them.
+    pub(crate) fn of_service(service: Cow<'static, str>, domain: &HostName) -> Self {
+        Self { service, domain: domain.clone() }
     }
 
-    fn error(&self, kind: NameErrorKind) -> NameError {
-        NameError { text: WireText::new(self.to_string()), kind }
+    /// Whether the two together are no longer than a name may be.
+    pub(crate) fn fits(service: &str, domain: &HostName) -> bool {
+        service.len().saturating_add(1).saturating_add(domain.as_str().len()) <= HostName::LIMIT
     }
 
     /// The two service labels: `_sip._tls`.

@@ -17,6 +17,7 @@ pub struct Now {
 
 /// `time` and then `wait`, even where a clock would overflow: a wait of `Duration::MAX` is a long one,
 /// and not none.
+#[inline]
 pub(crate) fn later(time: Instant, wait: Duration) -> Instant {
     const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
     time.checked_add(wait).or_else(|| time.checked_add(YEAR)).unwrap_or(time)

@@ -70,10 +70,11 @@ fn allocations(servers: [&[&str]; 2], refusals: usize) -> (u64, u64) {
 #[test]
 fn an_ordinary_plan_allocates_when_it_is_made_and_no_more() {
     let (made, walked) = allocations([&["pool01.contoso.com"], &[]], 0);
-    assert_eq!((made <= 4, walked), (true, 0), "{made}");
+    assert_eq!((made <= 3, walked), (true, 0), "{made}");
 }
 
-/// Hosts and servers grow once, the trace twice, and the connects of a server with its second one.
+/// Names grow twice, hosts and servers once, the trace twice, the connects of a server with its second
+/// one, and each failure is kept.
 #[test]
 fn a_larger_plan_grows_what_it_needs() {
     let servers: [&[&str]; 2] = [
@@ -81,7 +82,7 @@ fn a_larger_plan_grows_what_it_needs() {
         &["edge01.contoso.com", "edge02.contoso.com"],
     ];
     let (made, walked) = allocations(servers, 2);
-    assert_eq!((made <= 4, walked), (true, 5), "{made}");
+    assert_eq!((made <= 3, walked), (true, 9), "{made}");
 }
 
 #[test]

@@ -40,8 +40,7 @@ async fn sign_in(client: ClientBuilder) -> Result<SignedIn, SignInFailure> {
 
 /// What the trace says about compression.
 fn noted(trace: &sip_signin::discovery::Trace) -> Vec<String> {
-    let entries = trace.events().iter().map(|event| &event.entry);
-    let noted = entries.filter_map(|entry| match entry {
+    let noted = trace.events().filter_map(|event| match event.entry {
         Entry::Noted(what) => Some(what.to_string()),
         _ => None,
     });

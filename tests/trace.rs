@@ -159,7 +159,7 @@ fn a_trace_serialises_with_names_as_text() {
     assert_eq!(json["seed"], 7);
     assert_eq!(json["search"]["place"]["automatic"]["name"], "communicator");
     let events = json["events"].as_array().unwrap();
-    assert_eq!(events.len(), plan.trace().events().len());
+    assert_eq!(events.len(), plan.trace().events().count());
     assert_eq!(events[0]["entry"]["asked-srv"], "_sipinternaltls._tcp.contoso.com");
     let ended = events.iter().find_map(|event| event["entry"].get("connect-ended")).unwrap();
     assert_eq!(ended[0]["host"], "pool01.contoso.com");

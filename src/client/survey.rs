@@ -279,7 +279,7 @@ impl Visit {
 /// When the last connect to this address was wanted.
 fn dialled(trace: &Trace, endpoint: &Endpoint, address: SocketAddr) -> Duration {
     let wanted = |entry: &Entry| matches!(entry, Entry::Dialled(e, ip) if e == endpoint && *ip == address.ip());
-    let last = trace.events().iter().rev().find(|event| wanted(&event.entry));
+    let last = trace.events().rev().find(|event| wanted(&event.entry));
     last.map_or(Duration::ZERO, |event| event.at)
 }
 
@@ -287,17 +287,17 @@ fn dialled(trace: &Trace, endpoint: &Endpoint, address: SocketAddr) -> Duration 
 fn failed(trace: &Trace, visits: &[Visit]) -> Vec<Visit> {
     let mut failed: Vec<Visit> = Vec::new();
     for event in trace.events() {
-        let (endpoint, ip, failure) = match &event.entry {
-            Entry::ConnectEnded(endpoint, ip, Err(failure)) => (endpoint, ip, failure.clone()),
+        let (endpoint, ip, failure) = match event.entry {
+            Entry::ConnectEnded(endpoint, ip, Err(failure)) => (endpoint, ip, failure),
             Entry::Concluded(Conclusion::TimedOut(Overdue::Connect(endpoint, ip))) => {
                 (endpoint, ip, ConnectFailure::TimedOut)
             }
             _ => continue,
         };
-        let address = SocketAddr::new(*ip, endpoint.port);
-        let known = |visit: &Visit| visit.endpoint == *endpoint && visit.address == address;
+        let address = SocketAddr::new(ip, endpoint.port);
+        let known = |visit: &Visit| visit.endpoint == endpoint && visit.address == address;
         if !visits.iter().chain(&failed).any(known) {
-            let (at, endpoint) = (dialled(trace, endpoint, address), endpoint.clone());
+            let at = dialled(trace, &endpoint, address);
             failed.push(Visit { at, endpoint, address, spare: false, result: Err(failure) });
         }
     }
@@ -309,10 +309,8 @@ fn spare(trace: &Trace, visits: &[Visit]) -> Vec<(Endpoint, SocketAddr)> {
     let mut spare: Vec<(Endpoint, SocketAddr)> = Vec::new();
     for visit in visits {
         let Some(host) = visit.endpoint.host.name() else { continue };
-        let addresses = trace.events().iter().flat_map(|event| match &event.entry {
-            Entry::AnsweredHost(name, _, Ok(Dns::Found(addresses))) if name == host => {
-                addresses.clone()
-            }
+        let addresses = trace.events().flat_map(|event| match event.entry {
+            Entry::AnsweredHost(name, _, Ok(Dns::Found(addresses))) if name == *host => addresses,
             Entry::AnsweredSrv(_, Ok(Dns::Found(answer))) => {
                 let own = answer.additional.iter().filter(|(name, _)| name == host);
                 own.map(|(_, address)| *address).collect()

@@ -6,10 +6,11 @@ use std::time::Duration;
 use smallvec::SmallVec;
 
 use super::ADDRESS_LIMIT;
-use super::endpoint::{Endpoint, Family};
+use super::endpoint::Family;
 use super::lookup::{Addresses, KnownHost, Question};
 use super::moment::Moment;
 use super::order::Protocol;
+use super::trace::Server;
 
 /// A place in the order of candidates: TLS before TCP, then the row, then the place in the answer.
 /// The limits of rows and records keep the numbers small.
@@ -18,7 +19,7 @@ pub(super) struct Rank {
     pub(super) protocol: Protocol,
     /// Whether this search found it; one that is only remembered comes first.
     pub(super) found: bool,
-    pub(super) row: u8,
+    pub(super) row: u16,
     pub(super) place: u8,
 }
 
@@ -27,7 +28,7 @@ impl Rank {
     pub(super) const REMEMBERED: Self =
         Self { protocol: Protocol::Tls, found: false, row: 0, place: 0 };
 
-    pub(super) fn new(protocol: Protocol, row: u8, place: u8) -> Self {
+    pub(super) fn new(protocol: Protocol, row: u16, place: u8) -> Self {
         Self { protocol, found: true, row, place }
     }
 
@@ -41,9 +42,8 @@ impl Rank {
 #[derive(Debug)]
 pub(super) struct Candidate<C> {
     /// The same whatever its rank becomes.
-    pub(super) number: usize,
-    pub(super) endpoint: Endpoint,
-    pub(super) host: usize,
+    pub(super) number: u16,
+    pub(super) server: Server,
     pub(super) rank: Rank,
     pub(super) from_srv: bool,
     /// Better targets fill the limit of targets.
@@ -103,6 +103,20 @@ fn in_turn<'a>(mut from: impl Iterator<Item = &'a IpAddr>, turn: Family) -> Opti
 }
 
 impl<C> Candidate<C> {
+    pub(super) fn new(number: u16, server: Server, rank: Rank, from_srv: bool) -> Self {
+        Self {
+            number,
+            server,
+            rank,
+            from_srv,
+            crowded_out: false,
+            spent: false,
+            opened: None,
+            came_along: Addresses::new(),
+            dials: SmallVec::new(),
+        }
+    }
+
     pub(super) fn standing(&self, host: &KnownHost) -> Standing {
         let asked = host.open_since();
         let since = match self.opened {
@@ -190,6 +204,9 @@ impl<C> Candidate<C> {
             Family::V6 => room.div_ceil(2),
             Family::V4 => room / 2,
         };
+        if host.addresses.len() <= sure {
+            return true;
+        }
         let place = self.looked_up(host, family).take_while(|ip| **ip != address).count();
         let left = |other| room.saturating_sub(self.looked_up(host, other).count());
         let other = family.other();

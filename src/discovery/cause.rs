@@ -4,8 +4,9 @@ use std::fmt;
 
 use super::answer::{Answer, CertificateFault, ConnectFailure, LookupFailure};
 use super::endpoint::Endpoint;
+use super::entry::{Conclusion, Entry, Overdue};
 use super::srv::SrvTarget;
-use super::trace::{Conclusion, Entry, Overdue, Trace};
+use super::trace::Trace;
 use crate::name::{HostName, SrvName};
 use crate::policy::{Origin, Refusal, TrustedHost};
 use crate::text::WireText;
@@ -14,32 +15,29 @@ impl Trace {
     /// Every reason why something was not connected to, each once, in the order they came up. What a
     /// search does not depend on is among them: it may have found its server all the same.
     pub fn causes(&self) -> Vec<Cause> {
-        let (mut causes, mut adopted) = (Vec::new(), None);
-        for event in self.events() {
-            if let Entry::Connected(endpoint, _) = &event.entry {
-                adopted = Some(endpoint);
+        let mut causes = Vec::new();
+        for cause in self.every_cause() {
+            if !causes.contains(&cause) {
+                causes.push(cause);
             }
-            let cause = Cause::of(&event.entry, adopted);
-            causes.extend(cause.filter(|cause| !causes.contains(cause)));
         }
         causes
     }
 
     /// The most telling reason why nothing was connected to: the first of the highest rank.
     pub fn cause(&self) -> Cause {
-        let mut cause = Cause::NoRecords(self.address().domain().clone());
+        let none = || Cause::NoRecords(self.address().domain().clone());
+        self.every_cause().min_by_key(Cause::rank).unwrap_or_else(none)
+    }
+
+    fn every_cause(&self) -> impl Iterator<Item = Cause> {
         let mut adopted = None;
-        for event in self.events() {
+        self.events().filter_map(move |event| {
             if let Entry::Connected(endpoint, _) = &event.entry {
-                adopted = Some(endpoint);
+                adopted = Some(endpoint.clone());
             }
-            if let Some(other) = Cause::of(&event.entry, adopted)
-                && other.rank() < cause.rank()
-            {
-                cause = other;
-            }
-        }
-        cause
+            Cause::of(event.entry, adopted.as_ref())
+        })
     }
 }
 
@@ -81,39 +79,35 @@ pub enum Cause {
 }
 
 impl Cause {
-    fn of(entry: &Entry, adopted: Option<&Endpoint>) -> Option<Self> {
+    fn of(entry: Entry, adopted: Option<&Endpoint>) -> Option<Self> {
         Some(match entry {
-            Entry::ConnectEnded(endpoint, _, Err(failure)) => Self::of_connect(endpoint, failure),
-            Entry::Useless(why) | Entry::FinalAnswer(why) => {
-                Self::Answer(adopted?.clone(), why.clone())
-            }
+            Entry::ConnectEnded(endpoint, _, Err(failure)) => Self::of_connect(&endpoint, &failure),
+            Entry::Useless(why) | Entry::FinalAnswer(why) => Self::Answer(adopted?.clone(), why),
             Entry::AnsweredSrv(name, Err(failure)) => {
-                Self::LookupFailed(WireText::new(name.to_string()), failure.clone())
+                Self::LookupFailed(WireText::new(name.to_string()), failure)
             }
             Entry::AnsweredSrv(name, Ok(Answer::Found(answer))) if answer.records.is_empty() => {
                 Self::LookupFailed(WireText::new(name.to_string()), LookupFailure::Malformed)
             }
             Entry::Concluded(conclusion) => match conclusion {
-                Conclusion::Invalid(target, port) => Self::Invalid(target.clone(), *port),
-                Conclusion::NotOffered(name) => Self::NotOffered(name.clone()),
-                Conclusion::Refused(refusal) => Self::Refused(refusal.clone()),
+                Conclusion::Invalid(target, port) => Self::Invalid(target, port),
+                Conclusion::NotOffered(name) => Self::NotOffered(name),
+                Conclusion::Refused(refusal) => Self::Refused(refusal),
                 Conclusion::TimedOut(Overdue::Connect(endpoint, _)) => {
-                    Self::Unreachable(endpoint.clone(), ConnectFailure::TimedOut)
+                    Self::Unreachable(endpoint, ConnectFailure::TimedOut)
                 }
                 Conclusion::TimedOut(Overdue::Srv(name)) => {
                     Self::LookupFailed(WireText::new(name.to_string()), LookupFailure::TimedOut)
                 }
-                Conclusion::TooLong(name) => {
-                    Self::LookupFailed(name.clone(), LookupFailure::TooLong)
-                }
+                Conclusion::TooLong(name) => Self::LookupFailed(name, LookupFailure::TooLong),
                 Conclusion::Unresolvable(host, Some(failure)) => {
-                    Self::LookupFailed(WireText::new(host.to_string()), failure.clone())
+                    Self::LookupFailed(WireText::new(host.to_string()), failure)
                 }
                 // That a host row does not exist is no fault of anyone's: nobody named it.
                 Conclusion::Unresolvable(host, None) if host.origin() == Origin::Built => {
                     return None;
                 }
-                Conclusion::Unresolvable(host, None) => Self::Unresolvable(host.clone()),
+                Conclusion::Unresolvable(host, None) => Self::Unresolvable(host),
                 _ => return None,
             },
             _ => return None,

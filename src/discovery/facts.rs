@@ -7,16 +7,16 @@ use smallvec::SmallVec;
 
 use super::TARGET_LIMIT;
 use super::candidate::{Candidate, Rank};
-use super::endpoint::Endpoint;
-use super::lookup::{Addresses, KnownHost, Question};
+use super::lookup::{KnownHost, Question};
 use super::moment::Moment;
 use super::order::Protocol;
-use crate::policy::TrustedHost;
+use super::trace::Server;
 
 /// The books of a plan.
 #[derive(Debug)]
 pub(super) struct Facts<C> {
-    pub(super) questions: Vec<Question>,
+    pub(super) questions: SmallVec<[Question; 2]>,
+    /// Of each host of the trace, in its place.
     pub(super) hosts: Vec<KnownHost>,
     /// The best first.
     pub(super) candidates: Vec<Candidate<C>>,
@@ -32,9 +32,9 @@ impl<C> Facts<C> {
     /// Room for an ordinary search, so that nothing is allocated on its way.
     pub(super) fn new() -> Self {
         Self {
-            questions: Vec::with_capacity(2),
-            hosts: Vec::with_capacity(2),
-            candidates: Vec::with_capacity(2),
+            questions: SmallVec::new(),
+            hosts: Vec::with_capacity(1),
+            candidates: Vec::with_capacity(1),
             host_rows: false,
             unaskable: false,
             no_clear_text: false,
@@ -45,37 +45,25 @@ impl<C> Facts<C> {
     /// takes its place among what is found. Returns it if `rank` is the one it now has.
     pub(super) fn add_candidate(
         &mut self,
-        host: TrustedHost,
-        port: u16,
+        server: Server,
         rank: Rank,
         from_srv: bool,
     ) -> Option<&mut Candidate<C>> {
-        let known = self.hosts.iter().position(|known| known.host.host() == host.host());
-        let at = known.unwrap_or(self.hosts.len());
-        if known.is_none() {
-            self.hosts.push(KnownHost::new(host.clone()));
+        let known = self.candidates.iter().position(|c| c.server == server);
+        let place = |candidates: &[Candidate<C>]| candidates.partition_point(|c| c.rank < rank);
+        if let Some(known) = known {
+            if self.candidates.get(known)?.is_no_worse_than(rank) {
+                return None;
+            }
+            let candidate = Candidate { rank, from_srv, ..self.candidates.remove(known) };
+            let place = place(&self.candidates);
+            self.candidates.insert(place, candidate);
+            return self.candidates.get_mut(place);
         }
-        let same = |c: &Candidate<C>| {
-            c.host == at && c.endpoint.port == port && c.rank.protocol == rank.protocol
-        };
-        let candidate = match self.candidates.iter().position(same) {
-            Some(place) if self.candidates.get(place)?.is_no_worse_than(rank) => return None,
-            Some(place) => Candidate { rank, from_srv, ..self.candidates.remove(place) },
-            None => Candidate {
-                number: self.candidates.len(),
-                endpoint: Endpoint { protocol: rank.protocol, host, port },
-                host: at,
-                rank,
-                from_srv,
-                crowded_out: false,
-                spent: false,
-                opened: None,
-                came_along: Addresses::new(),
-                dials: SmallVec::new(),
-            },
-        };
-        let place = self.candidates.partition_point(|better| better.rank < rank);
-        self.candidates.insert(place, candidate);
+        // The limits of rows and records keep the number small.
+        let number = u16::try_from(self.candidates.len()).unwrap_or(u16::MAX);
+        let place = place(&self.candidates);
+        self.candidates.insert(place, Candidate::new(number, server, rank, from_srv));
         self.candidates.get_mut(place)
     }
 
@@ -84,13 +72,21 @@ impl<C> Facts<C> {
         for candidate in &mut self.candidates {
             let rank = candidate.rank;
             let better = self.questions.iter().filter(|q| rank.is_behind(q));
-            let before: usize = better.map(|q| q.listed).sum();
+            let before: usize = better.map(|q| usize::from(q.listed)).sum();
             candidate.crowded_out =
                 candidate.from_srv && before.saturating_add(rank.place.into()) >= TARGET_LIMIT;
         }
     }
 
-    pub(super) fn candidate_mut(&mut self, number: usize) -> Option<&mut Candidate<C>> {
+    pub(super) fn question_mut(&mut self, row: u16) -> Option<&mut Question> {
+        self.questions.iter_mut().find(|question| question.row == row)
+    }
+
+    pub(super) fn host_mut(&mut self, place: u16) -> Option<&mut KnownHost> {
+        self.hosts.get_mut(usize::from(place))
+    }
+
+    pub(super) fn candidate_mut(&mut self, number: u16) -> Option<&mut Candidate<C>> {
         self.candidates.iter_mut().find(|candidate| candidate.number == number)
     }
 
@@ -101,7 +97,7 @@ impl<C> Facts<C> {
         self.candidates
             .iter()
             .filter(move |c| !c.crowded_out && !barred(c))
-            .filter_map(|c| Some((c, self.hosts.get(c.host)?)))
+            .filter_map(|c| Some((c, self.hosts.get(usize::from(c.server.host))?)))
     }
 
     /// The same without those that were adopted before, and one that was remembered and has failed.
@@ -122,12 +118,12 @@ impl<C> Facts<C> {
         questions.chain(hosts).chain(self.candidates.iter().flat_map(Candidate::dues))
     }
 
-    /// The best record's endpoint, once it is certain which is best and it failed.
-    pub(super) fn first_record(&self) -> Option<&Endpoint> {
+    /// The best record's server, once it is certain which is best and it failed.
+    pub(super) fn first_record(&self) -> Option<Server> {
         let (first, host) = self.ranked().find(|(c, _)| c.from_srv)?;
         let key = (first.rank.protocol, first.rank.row);
         let certain = self.open_questions().all(|(q, _)| (q.protocol, q.row) > key);
-        (certain && (first.spent || first.has_failed(host))).then_some(&first.endpoint)
+        (certain && (first.spent || first.has_failed(host))).then_some(first.server)
     }
 
     /// Forgets what is open, as an adoption demands: it counts as never offered. Answers that came,

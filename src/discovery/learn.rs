@@ -4,71 +4,64 @@ use std::net::IpAddr;
 
 use super::answer::{Answer, ConnectFailure, LookupFailure, SrvAnswer};
 use super::candidate::{Dial, Dialled, Rank};
-use super::endpoint::{Endpoint, Family};
+use super::endpoint::Family;
+use super::entry::{Conclusion, LimitedThing, Overdue};
 use super::lookup::{Lookup, learn};
 use super::moment::Moment;
 use super::order::{Protocol, SearchOrder};
 use super::plan::DiscoveryPlan;
 use super::search::ClearText;
 use super::srv::{SrvTarget, order_srv};
-use super::trace::{Conclusion, Entry, LimitedThing, Overdue};
+use super::trace::{Line, Records};
 use super::{RECORD_LIMIT, TARGET_LIMIT};
-use crate::name::{HostName, SrvName};
+use crate::policy::TrustedHost;
 
 impl<C> DiscoveryPlan<C> {
     pub(super) fn hear_srv(
         &mut self,
-        at: usize,
-        name: SrvName,
-        learned: Result<Answer<SrvAnswer>, LookupFailure>,
+        row: u16,
+        mut learned: Result<Answer<SrvAnswer>, LookupFailure>,
         now: Moment,
     ) {
-        let Some(question) = self.facts.questions.get_mut(at) else { return };
+        let Some(question) = self.facts.question_mut(row) else { return };
         if question.lookup.open_until().is_none_or(|until| until <= now) {
             return;
         }
-        let row = question.row;
-        match learned {
-            Ok(Answer::Found(mut answer)) if !answer.records.is_empty() => {
-                question.lookup = Lookup::Found;
-                order_srv(&mut answer.records, self.trace.seed().draws(row.into()));
-                let line = self.trace.events.len();
-                self.take_records(at, &name, &answer);
-                self.log_above(line, Entry::AnsweredSrv(name, Ok(Answer::Found(answer))));
+        question.lookup = match &learned {
+            Ok(Answer::Found(answer)) if answer.records.is_empty() => {
+                Lookup::Failed(LookupFailure::Malformed)
             }
-            Ok(Answer::Found(_)) => {
-                question.lookup = Lookup::Failed(LookupFailure::Malformed);
-                self.log(Entry::AnsweredSrv(name, learned));
-            }
-            Ok(Answer::Absent(_)) => {
-                question.lookup = Lookup::Absent;
-                self.log(Entry::AnsweredSrv(name, learned));
-            }
-            Err(ref failure) => {
-                question.lookup = Lookup::Failed(failure.clone());
-                self.log(Entry::AnsweredSrv(name, learned));
-            }
+            Ok(Answer::Found(_)) => Lookup::Found,
+            Ok(Answer::Absent(_)) => Lookup::Absent,
+            Err(failure) => Lookup::Failed(failure.clone()),
+        };
+        let line = self.trace.len();
+        if let Ok(Answer::Found(answer)) = &mut learned {
+            order_srv(&mut answer.records, self.trace.seed().draws(row.into()));
+            self.take_records(row, answer);
         }
+        let learned = learned.map(|answer| answer.map(Records::from)).map_err(Box::new);
+        self.log_above(line, Line::AnsweredSrv(row, learned));
         self.consider_host_rows();
     }
 
     /// Ordered records become candidates: cut first, the name rule after, so that a refusal never
     /// reshuffles the draw.
-    fn take_records(&mut self, at: usize, name: &SrvName, answer: &SrvAnswer) {
+    fn take_records(&mut self, row: u16, answer: &SrvAnswer) {
         let listed = answer.records.len().min(RECORD_LIMIT);
         let left_out = answer.records.len().saturating_sub(RECORD_LIMIT);
         self.leave_out(left_out, LimitedThing::Records);
         let beyond = |total: usize| total.saturating_sub(TARGET_LIMIT);
-        let total: usize = self.facts.questions.iter().map(|q| q.listed).sum();
+        let total: usize = self.facts.questions.iter().map(|q| usize::from(q.listed)).sum();
         let crowded_out = beyond(total.saturating_add(listed)).saturating_sub(beyond(total));
         self.leave_out(crowded_out, LimitedThing::Targets);
-        let Some(question) = self.facts.questions.get_mut(at) else { return };
-        question.listed = listed;
-        let (row, protocol) = (question.row, question.protocol);
+        let Some(question) = self.facts.question_mut(row) else { return };
+        question.listed = listed.try_into().unwrap_or(u8::MAX);
+        let protocol = question.protocol;
         for (record, place) in answer.records.iter().take(RECORD_LIMIT).zip(0..) {
             let host = match &record.target {
                 SrvTarget::NotOffered => {
-                    self.conclude(Conclusion::NotOffered(name.clone()));
+                    self.conclude(self.trace.question(row).map(Conclusion::NotOffered));
                     continue;
                 }
                 SrvTarget::Host(host) if record.port != 0 => host,
@@ -81,7 +74,7 @@ impl<C> DiscoveryPlan<C> {
                 Err(refusal) => self.conclude(Conclusion::Refused(refusal)),
                 Ok(trusted) => {
                     let rank = Rank::new(protocol, row, place);
-                    let ranked = self.facts.add_candidate(trusted, record.port, rank, true);
+                    let ranked = self.add_candidate(trusted, record.port, rank, true);
                     let Some(candidate) = ranked else { continue };
                     let own = answer.additional.iter().filter(|(owner, _)| owner == host);
                     let own = own.map(|(_, address)| *address);
@@ -98,13 +91,12 @@ impl<C> DiscoveryPlan<C> {
 
     pub(super) fn hear_host(
         &mut self,
-        at: usize,
-        host: HostName,
+        host: u16,
         family: Family,
         learned: Result<Answer<Vec<IpAddr>>, LookupFailure>,
         now: Moment,
     ) {
-        let Some(known) = self.facts.hosts.get_mut(at) else { return };
+        let Some(known) = self.facts.host_mut(host) else { return };
         let lookup = known.lookup_mut(family);
         if lookup.open_until().is_none_or(|until| until <= now) {
             return;
@@ -116,19 +108,19 @@ impl<C> DiscoveryPlan<C> {
             Ok(Answer::Absent(_)) => Lookup::Absent,
             Err(failure) => Lookup::Failed(failure.clone()),
         };
-        let line = self.trace.events.len();
+        let line = self.trace.len();
         if let Ok(Answer::Found(addresses)) = &learned {
             let found = addresses.iter().filter(fits).copied();
             let left_out = known.learn(found, now);
             self.leave_out(left_out, LimitedThing::Addresses);
         }
-        self.log_above(line, Entry::AnsweredHost(host, family, learned));
-        self.conclude_host(at);
+        self.log_above(line, Line::AnsweredHost(host, family, learned.map_err(Box::new)));
+        self.conclude_host(host);
     }
 
     /// Says so when the lookups of a host found no address at all.
-    fn conclude_host(&mut self, at: usize) {
-        let Some(known) = self.facts.hosts.get(at) else { return };
+    fn conclude_host(&mut self, host: u16) {
+        let Some(known) = self.facts.host_mut(host) else { return };
         let found = [&known.v6, &known.v4].into_iter().any(|l| matches!(l, Lookup::Found));
         if found || !known.v6.is_done() || !known.v4.is_done() {
             return;
@@ -137,13 +129,13 @@ impl<C> DiscoveryPlan<C> {
             Lookup::Failed(failure) => Some(failure.clone()),
             _ => None,
         });
-        self.conclude(Conclusion::Unresolvable(known.host.clone(), failure));
+        let host = self.trace.host(host).cloned();
+        self.conclude(host.map(|host| Conclusion::Unresolvable(host, failure)));
     }
 
     pub(super) fn hear_connect(
         &mut self,
-        number: usize,
-        endpoint: Endpoint,
+        number: u16,
         address: IpAddr,
         result: Result<C, ConnectFailure>,
         now: Moment,
@@ -156,14 +148,14 @@ impl<C> DiscoveryPlan<C> {
         if !candidate.settle(address, connection, now) {
             return;
         }
+        let server = candidate.server;
         let tls_server = result.as_ref().err().is_none_or(|failure| !failure.leaves_clear_text());
-        let shown = endpoint.protocol == Protocol::Tls && tls_server && self.may_use_clear_text();
-        let shown = shown.then(|| endpoint.clone());
-        self.log(Entry::ConnectEnded(endpoint, address, result));
+        let shown = server.protocol == Protocol::Tls && tls_server;
+        self.log(Line::ConnectEnded(server, address, result.map_err(Box::new)));
         // Clear text beside it would be a downgrade.
-        if let Some(endpoint) = shown {
+        if shown && self.may_use_clear_text() {
             self.facts.no_clear_text = true;
-            self.conclude(Conclusion::NoClearText(endpoint));
+            self.conclude(self.trace.endpoint(server).map(Conclusion::NoClearText));
         }
     }
 
@@ -185,20 +177,21 @@ impl<C> DiscoveryPlan<C> {
             let Some(question) = self.facts.questions.get_mut(at) else { continue };
             if question.lookup.is_overdue(now) {
                 question.lookup = Lookup::Failed(LookupFailure::TimedOut);
-                let name = question.name.clone();
-                self.conclude(Conclusion::TimedOut(Overdue::Srv(name)));
+                let overdue = self.trace.question(question.row).map(Overdue::Srv);
+                self.conclude(overdue.map(Conclusion::TimedOut));
                 self.consider_host_rows();
             }
         }
-        for at in 0..self.facts.hosts.len() {
+        for (at, _) in (0..).zip(0..self.facts.hosts.len()) {
             for family in [Family::V6, Family::V4] {
-                let Some(known) = self.facts.hosts.get_mut(at) else { continue };
+                let Some(known) = self.facts.host_mut(at) else { continue };
                 if !known.lookup(family).is_overdue(now) {
                     continue;
                 }
                 *known.lookup_mut(family) = Lookup::Failed(LookupFailure::TimedOut);
-                let Some(host) = known.host.name().cloned() else { continue };
-                self.conclude(Conclusion::TimedOut(Overdue::Host(host, family)));
+                let name = self.trace.host(at).and_then(TrustedHost::name).cloned();
+                let overdue = name.map(|name| Overdue::Host(name, family));
+                self.conclude(overdue.map(Conclusion::TimedOut));
                 self.conclude_host(at);
             }
         }
@@ -208,18 +201,17 @@ impl<C> DiscoveryPlan<C> {
                 && let Some(dial) = candidate.dials.iter_mut().find(overdue)
             {
                 dial.state = Dialled::Failed;
-                let overdue = Overdue::Connect(candidate.endpoint.clone(), dial.address);
-                self.conclude(Conclusion::TimedOut(overdue));
+                let (endpoint, address) = (self.trace.endpoint(candidate.server), dial.address);
+                let overdue = endpoint.map(|endpoint| Overdue::Connect(endpoint, address));
+                self.conclude(overdue.map(Conclusion::TimedOut));
             }
         }
     }
 
     /// An answer stands above what was concluded from it.
-    fn log_above(&mut self, line: usize, entry: Entry) {
-        self.log(entry);
-        if let Some(lines @ [_, _, ..]) = self.trace.events.get_mut(line..) {
-            lines.rotate_right(1);
-        }
+    fn log_above(&mut self, place: usize, line: Line) {
+        self.log(line);
+        self.trace.move_up(place);
     }
 
     fn leave_out(&mut self, count: usize, what: LimitedThing) {

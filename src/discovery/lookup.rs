@@ -9,8 +9,6 @@ use super::answer::LookupFailure;
 use super::endpoint::Family;
 use super::moment::Moment;
 use super::order::Protocol;
-use crate::name::SrvName;
-use crate::policy::TrustedHost;
 
 /// Where one lookup stands.
 #[derive(Clone, Debug)]
@@ -54,15 +52,14 @@ impl Lookup {
     }
 }
 
-/// One SRV question of the order.
+/// One SRV question, known by its row of the order.
 #[derive(Debug)]
 pub(super) struct Question {
-    pub(super) row: u8,
+    pub(super) row: u16,
     pub(super) protocol: Protocol,
-    pub(super) name: SrvName,
-    pub(super) lookup: Lookup,
     /// How many records of its answer count towards the limit of targets.
-    pub(super) listed: usize,
+    pub(super) listed: u8,
+    pub(super) lookup: Lookup,
 }
 
 impl Question {
@@ -79,23 +76,21 @@ pub(super) type Addresses = SmallVec<[IpAddr; 2]>;
 /// now beyond the limit.
 pub(super) fn learn(known: &mut Addresses, found: impl Iterator<Item = IpAddr>) -> usize {
     let beyond = |count: usize| count.saturating_sub(ADDRESS_LIMIT);
-    let before = known.len();
-    let (mut learned, mut crowd) = (before, Vec::new());
+    let (before, mut crowd) = (known.len(), Vec::new());
     for address in found {
         if known.contains(&address) || crowd.contains(&address) {
             continue;
         }
-        learned = learned.saturating_add(1);
-        let family = known.iter().filter(|ip| Family::of(**ip) == Family::of(address));
-        if family.count() < ADDRESS_LIMIT { known.push(address) } else { crowd.push(address) }
+        let family = || known.iter().filter(|ip| Family::of(**ip) == Family::of(address));
+        let room = known.len() < ADDRESS_LIMIT || family().count() < ADDRESS_LIMIT;
+        if room { known.push(address) } else { crowd.push(address) }
     }
-    beyond(learned).saturating_sub(beyond(before))
+    beyond(known.len().saturating_add(crowd.len())).saturating_sub(beyond(before))
 }
 
 /// One host that may be connected to, shared by all candidates that need it.
 #[derive(Debug)]
 pub(super) struct KnownHost {
-    pub(super) host: TrustedHost,
     pub(super) v6: Lookup,
     pub(super) v4: Lookup,
     /// What the lookups found.
@@ -105,12 +100,12 @@ pub(super) struct KnownHost {
 }
 
 impl KnownHost {
-    /// A host of which nothing is known but what its name says: an address may be its own.
-    pub(super) fn new(host: TrustedHost) -> Self {
-        let ip = host.ip();
-        let lookup = if ip.is_some() { Lookup::Found } else { Lookup::Unasked };
-        let addresses = ip.into_iter().collect();
-        Self { host, v6: lookup.clone(), v4: lookup, addresses, v4_since: None }
+    /// A host of which nothing is known, unless it is an address.
+    pub(super) fn new(ip: Option<IpAddr>) -> Self {
+        let lookup = || if ip.is_some() { Lookup::Found } else { Lookup::Unasked };
+        let mut addresses = Addresses::new();
+        ip.into_iter().for_each(|ip| addresses.push(ip));
+        Self { v6: lookup(), v4: lookup(), addresses, v4_since: None }
     }
 
     /// Keeps the addresses that a lookup found; returns how many are beyond the limit.

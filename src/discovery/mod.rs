@@ -45,6 +45,8 @@ mod last;
 
 mod search;
 
+mod entry;
+
 mod trace;
 
 mod cause;
@@ -68,6 +70,7 @@ mod learn;
 pub use answer::{Absence, Answer, CertificateFault, ConnectFailure, LookupFailure, SrvAnswer};
 pub use cause::{Cause, Fault};
 pub use endpoint::{Endpoint, Family};
+pub use entry::{Conclusion, Entry, Event, LimitedThing, Overdue};
 pub use last::{LastServer, LastServerError};
 pub use manual::{ManualServer, ManualServerError, ManualServerErrorKind, ManualServers};
 pub use order::{OrderError, Protocol, Row, SearchOrder};
@@ -76,7 +79,7 @@ pub use plan::DiscoveryPlan;
 pub use search::{ClearText, Search, SearchBuilder, SearchError};
 pub use srv::{Seed, SrvRecord, SrvTarget, order_srv};
 pub use step::{Connect, Connected, LookupHost, LookupSrv, Outcome, Step, Token};
-pub use trace::{Conclusion, Entry, Event, LimitedThing, Overdue, Trace};
+pub use trace::Trace;
 
 /// The most records of one SRV answer that are used; the order is drawn first.
 pub const RECORD_LIMIT: usize = 32;

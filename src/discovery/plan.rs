@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::STEP_LIMIT;
 use super::candidate::Rank;
 use super::endpoint::{Endpoint, Family};
+use super::entry::Conclusion;
 use super::facts::Facts;
 use super::lookup::Lookup;
 use super::moment::Moment;
@@ -15,9 +16,10 @@ use super::srv::Seed;
 use super::step::{
     Connect, Connected, LookupHost, LookupSrv, Outcome, PlanId, Step, Ticket, Token, What,
 };
-use super::trace::{Conclusion, Entry, Event, Trace};
+use super::trace::{Line, Trace};
 use crate::address::SipAddress;
 use crate::now::later;
+use crate::policy::TrustedHost;
 use crate::text::WireText;
 
 /// The search for one user's server: a pure machine. See the [module](super).
@@ -27,7 +29,8 @@ use crate::text::WireText;
 pub struct DiscoveryPlan<C> {
     id: PlanId,
     /// Counts adoptions: a step from before the last one is worth nothing.
-    epoch: u32,
+    epoch: u16,
+    steps: u16,
     start: Instant,
     seen: Instant,
     /// The same, by the search's own clock.
@@ -36,7 +39,6 @@ pub struct DiscoveryPlan<C> {
     /// Nothing that is open is overdue before.
     pub(super) first_due: Moment,
     state: State,
-    steps: usize,
     pub(super) facts: Facts<C>,
     pub(super) trace: Trace,
 }
@@ -58,13 +60,13 @@ impl<C> DiscoveryPlan<C> {
         let mut plan = Self {
             id: PlanId::unique(),
             epoch: 0,
+            steps: 0,
             start: now,
             seen: now,
             latest: Moment::START,
             deadline,
             first_due: deadline,
             state: State::Searching,
-            steps: 0,
             facts: Facts::new(),
             trace: Trace::new(address.clone(), search.clone(), seed),
         };
@@ -73,7 +75,7 @@ impl<C> DiscoveryPlan<C> {
             Place::Manual(servers) => plan.add_manual(servers),
             Place::Redirect(Endpoint { protocol, host, port }) => {
                 let rank = Rank::new(*protocol, 0, 0);
-                plan.facts.add_candidate(host.clone(), *port, rank, false);
+                plan.add_candidate(host.clone(), *port, rank, false);
             }
         }
         search.last().iter().for_each(|last| plan.remember(last));
@@ -94,20 +96,19 @@ impl<C> DiscoveryPlan<C> {
         self.give_up_overdue(now);
         let over = self.bound_reached(now);
         let race = Race::new(&self.facts, &self.search().pace, now);
-        let step = match race.next_move(over.is_some()) {
-            Move::AskSrv(question) => self.ask_srv(question, now),
+        match race.next_move(over.is_some()) {
+            Move::AskSrv(row) => self.ask_srv(row, now),
             Move::AskHost(host, family) => self.ask_host(host, family, now),
             Move::Dial(candidate, address) => self.dial(candidate, address, now),
             Move::Adopt(candidate) => self.adopt(candidate, now),
-            Move::Wait(wake) => {
-                let until = wake.filter(|_| over.is_none());
-                until.map(|until| Step::Wait { until: self.instant(until.min(self.deadline)) })
+            Move::Wait(Some(until)) if over.is_none() => {
+                Step::Wait { until: self.instant(until.min(self.deadline)) }
             }
-        };
-        step.unwrap_or_else(|| {
-            over.into_iter().for_each(|conclusion| self.conclude(conclusion));
-            self.end()
-        })
+            Move::Wait(_) => {
+                over.into_iter().for_each(|over| self.log(Line::Concluded(over)));
+                self.end()
+            }
+        }
     }
 
     /// Takes what became of a step.
@@ -120,25 +121,22 @@ impl<C> DiscoveryPlan<C> {
         if (plan, epoch) != (self.id, self.epoch) {
             return;
         }
-        match (self.state, what) {
-            (State::Idle { left }, What::Useless { why, search_on }) => {
+        match what {
+            What::Useless { why, search_on } => {
+                let State::Idle { left } = self.state else { return };
                 self.state = if search_on { State::Searching } else { State::Over };
                 self.deadline = now.later(left);
                 if search_on {
-                    self.log(Entry::Useless(why));
+                    self.log(Line::Useless(why));
                 } else {
-                    self.log(Entry::FinalAnswer(why));
-                    self.log(Entry::Exhausted);
+                    self.log(Line::FinalAnswer(why));
+                    self.log(Line::Exhausted);
                 }
             }
-            (State::Searching, What::Srv(name, learned)) => self.hear_srv(at, name, learned, now),
-            (State::Searching, What::Host(host, family, learned)) => {
-                self.hear_host(at, host, family, learned, now);
-            }
-            (State::Searching, What::Connect(endpoint, address, result)) => {
-                self.hear_connect(at, endpoint, address, result, now);
-            }
-            _ => {}
+            _ if self.state != State::Searching => {}
+            What::Srv(learned) => self.hear_srv(at, learned, now),
+            What::Host(family, learned) => self.hear_host(at, family, learned, now),
+            What::Connect(address, result) => self.hear_connect(at, address, result, now),
         }
     }
 
@@ -147,7 +145,7 @@ impl<C> DiscoveryPlan<C> {
     pub fn note(&mut self, what: impl Into<WireText>, now: Instant) {
         self.advance(now);
         if let State::Idle { .. } = self.state {
-            self.log(Entry::Noted(what.into()));
+            self.log(Line::Noted(what.into()));
         }
     }
 
@@ -178,15 +176,17 @@ impl<C> DiscoveryPlan<C> {
         later(self.start, moment.since(Moment::START))
     }
 
-    pub(super) fn log(&mut self, entry: Entry) {
-        self.trace.events.push(Event { at: self.latest.since(Moment::START), entry });
+    pub(super) fn log(&mut self, line: Line) {
+        self.trace.log(self.latest, line);
     }
 
-    pub(super) fn conclude(&mut self, conclusion: Conclusion) {
-        self.log(Entry::Concluded(conclusion));
+    pub(super) fn conclude(&mut self, conclusion: impl Into<Option<Conclusion>>) {
+        if let Some(conclusion) = conclusion.into() {
+            self.log(Line::Concluded(Box::new(conclusion)));
+        }
     }
 
-    fn ticket(&self, at: usize) -> Ticket {
+    fn ticket(&self, at: u16) -> Ticket {
         Ticket { plan: self.id, epoch: self.epoch, at }
     }
 
@@ -200,81 +200,78 @@ impl<C> DiscoveryPlan<C> {
 
 /// What to do next.
 impl<C> DiscoveryPlan<C> {
-    fn ask_srv(&mut self, at: usize, now: Moment) -> Option<Step<C>> {
+    fn ask_srv(&mut self, row: u16, now: Moment) -> Step<C> {
         let until = self.due(now, self.search().timeouts.lookup);
-        let question = self.facts.questions.get_mut(at)?;
+        let question = self.facts.question_mut(row);
+        let (Some(question), Some(name)) = (question, self.trace.question(row)) else {
+            return self.end();
+        };
         question.lookup = Lookup::Open { since: now, until };
-        let name = question.name.clone();
-        self.count_step(Entry::AskedSrv(name.clone()));
-        Some(Step::LookupSrv(LookupSrv {
-            ticket: self.ticket(at),
-            name,
-            until: self.instant(until),
-        }))
+        self.count_step(Line::AskedSrv(row));
+        let (ticket, until) = (self.ticket(row), self.instant(until));
+        Step::LookupSrv(LookupSrv { ticket, name, until })
     }
 
-    fn ask_host(&mut self, at: usize, family: Family, now: Moment) -> Option<Step<C>> {
+    fn ask_host(&mut self, place: u16, family: Family, now: Moment) -> Step<C> {
         let until = self.due(now, self.search().timeouts.lookup);
-        let known = self.facts.hosts.get_mut(at)?;
+        let name = self.trace.host(place).and_then(TrustedHost::name);
+        let (Some(known), Some(host)) = (self.facts.host_mut(place), name.cloned()) else {
+            return self.end();
+        };
         *known.lookup_mut(family) = Lookup::Open { since: now, until };
-        let host = known.host.name()?.clone();
-        self.count_step(Entry::AskedHost(host.clone(), family));
-        Some(Step::LookupHost(LookupHost {
-            ticket: self.ticket(at),
-            host,
-            family,
-            until: self.instant(until),
-        }))
+        self.count_step(Line::AskedHost(place, family));
+        let (ticket, until) = (self.ticket(place), self.instant(until));
+        Step::LookupHost(LookupHost { ticket, host, family, until })
     }
 
-    fn dial(&mut self, number: usize, address: IpAddr, now: Moment) -> Option<Step<C>> {
+    fn dial(&mut self, number: u16, address: IpAddr, now: Moment) -> Step<C> {
         let until = self.due(now, self.search().timeouts.connect);
-        let candidate = self.facts.candidate_mut(number)?;
+        let Some(candidate) = self.facts.candidate_mut(number) else { return self.end() };
+        let server = candidate.server;
+        let Some(endpoint) = self.trace.endpoint(server) else { return self.end() };
         candidate.dial(address, now, until);
-        let endpoint = candidate.endpoint.clone();
-        self.count_step(Entry::Dialled(endpoint.clone(), address));
-        Some(Step::Connect(Connect {
-            ticket: self.ticket(number),
-            endpoint,
-            address,
-            until: self.instant(until),
-        }))
+        self.count_step(Line::Dialled(server, address));
+        let (ticket, until) = (self.ticket(number), self.instant(until));
+        Step::Connect(Connect { ticket, endpoint, address, until })
     }
 
-    fn count_step(&mut self, entry: Entry) {
+    fn count_step(&mut self, line: Line) {
         self.steps = self.steps.saturating_add(1);
-        self.log(entry);
+        self.log(line);
     }
 
     /// Why no new step may be offered, if so.
-    fn bound_reached(&self, now: Moment) -> Option<Conclusion> {
+    fn bound_reached(&self, now: Moment) -> Option<Box<Conclusion>> {
         if now >= self.deadline {
-            return Some(Conclusion::Deadline(self.search().timeouts.search));
+            return Some(Conclusion::Deadline(self.search().timeouts.search).into());
         }
-        if self.steps >= STEP_LIMIT {
-            return Some(Conclusion::StepLimit);
+        if usize::from(self.steps) >= STEP_LIMIT {
+            return Some(Conclusion::StepLimit.into());
         }
         let first = self.search().first_srv_record_only.then(|| self.facts.first_record())?;
-        first.map(|endpoint| Conclusion::OnlyFirst(endpoint.clone()))
+        Some(Conclusion::OnlyFirst(self.trace.endpoint(first?)?).into())
     }
 
     /// Adopts a ready connection: everything else that is open is forgotten.
-    fn adopt(&mut self, number: usize, now: Moment) -> Option<Step<C>> {
-        let candidate = self.facts.candidate_mut(number)?;
-        let (address, connection) = candidate.adopt()?;
-        let endpoint = candidate.endpoint.clone();
+    fn adopt(&mut self, number: u16, now: Moment) -> Step<C> {
+        let Some(candidate) = self.facts.candidate_mut(number) else { return self.end() };
+        let server = candidate.server;
+        let endpoint = self.trace.endpoint(server);
+        let (Some((ip, connection)), Some(endpoint)) = (candidate.adopt(), endpoint) else {
+            return self.end();
+        };
         self.facts.forget_open();
         self.epoch = self.epoch.wrapping_add(1);
         self.state = State::Idle { left: self.deadline.since(now) };
-        self.log(Entry::Connected(endpoint.clone(), address));
-        let address = SocketAddr::new(address, endpoint.port);
+        self.log(Line::Connected(server, ip));
+        let address = SocketAddr::new(ip, server.port);
         let token = Token { ticket: self.ticket(number) };
-        Some(Step::Connected(Connected { connection, endpoint, address, token }))
+        Step::Connected(Connected { connection, endpoint, address, token })
     }
 
     fn end(&mut self) -> Step<C> {
         self.state = State::Over;
-        self.log(Entry::Exhausted);
+        self.log(Line::Exhausted);
         Step::Exhausted(self.trace.cause())
     }
 }

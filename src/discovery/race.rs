@@ -21,12 +21,12 @@ pub(super) struct Race<'a, C> {
     wake: Option<Moment>,
 }
 
-/// What a race comes to. Candidates go by their numbers, questions and hosts by their places.
+/// What a race comes to. Questions go by their rows, hosts by their places, candidates by their numbers.
 pub(super) enum Move {
-    AskSrv(usize),
-    AskHost(usize, Family),
-    Dial(usize, IpAddr),
-    Adopt(usize),
+    AskSrv(u16),
+    AskHost(u16, Family),
+    Dial(u16, IpAddr),
+    Adopt(u16),
     /// Nothing, until then; without a time nothing will ever come of it.
     Wait(Option<Moment>),
 }
@@ -49,6 +49,7 @@ impl<'a, C> Race<'a, C> {
     }
 
     /// What to do now; when `over`, nothing new is begun and nothing waited for.
+    #[inline]
     pub(super) fn next_move(mut self, over: bool) -> Move {
         if !over {
             if !self.remembered_is_alone() {
@@ -71,6 +72,7 @@ impl<'a, C> Race<'a, C> {
     }
 
     /// Whether a remembered server has its head start, in which nothing is asked.
+    #[inline]
     fn remembered_is_alone(&mut self) -> bool {
         let first = self.facts.in_the_race().next();
         let Some((candidate, host)) = first.filter(|(c, _)| !c.rank.found) else { return false };
@@ -87,25 +89,27 @@ impl<'a, C> Race<'a, C> {
     }
 
     /// The SRV questions are put all at once, in the order of the rows.
-    fn srv_to_ask(&self) -> Option<usize> {
-        self.facts.questions.iter().position(|q| matches!(q.lookup, Lookup::Unasked))
+    fn srv_to_ask(&self) -> Option<u16> {
+        let mut questions = self.facts.questions.iter();
+        questions.find(|q| matches!(q.lookup, Lookup::Unasked)).map(|q| q.row)
     }
 
     /// The next host that a candidate needs asked for, and its family: not while an address that
     /// came with the SRV answer may still do, nor for a candidate behind one that is ready.
-    fn host_to_ask(&self) -> Option<(usize, Family)> {
+    #[inline]
+    fn host_to_ask(&self) -> Option<(u16, Family)> {
         let mut unready = self.facts.in_the_race().take_while(|(c, _)| c.ready_after().is_none());
         unready.find_map(|(candidate, host)| {
             let family = host.unasked()?;
             let half_asked = family == Family::V4;
             let address_left = || candidate.is_dialling() || candidate.next_address(host).is_some();
-            (half_asked || !address_left()).then_some((candidate.host, family))
+            (half_asked || !address_left()).then_some((candidate.server.host, family))
         })
     }
 
     /// The next connect, if the pace permits one now: TLS candidates by rank, each behind the head
     /// start of every better one; then clear text, one candidate at a time and never beside TLS.
-    fn next_dial(&mut self) -> Option<(usize, IpAddr)> {
+    fn next_dial(&mut self) -> Option<(u16, IpAddr)> {
         let dials = self.facts.candidates.iter().flat_map(|candidate| &candidate.dials);
         if dials.filter(|dial| dial.is_open()).count() >= CONNECT_LIMIT {
             return None;
@@ -123,13 +127,15 @@ impl<'a, C> Race<'a, C> {
                     gate.behind(since, head_start);
                 }
             }
-            let next = candidate.next_address(host);
             let standing = candidate.standing(host);
-            match standing {
-                Standing::Idle if next.is_none() && host.unasked().is_none() => continue,
-                Standing::Ready => break,
-                Standing::Idle | Standing::Open { .. } => tls_left |= is_tls,
+            if standing == Standing::Ready {
+                break;
             }
+            let next = candidate.next_address(host);
+            if standing == Standing::Idle && next.is_none() && host.unasked().is_none() {
+                continue;
+            }
+            tls_left |= is_tls;
             if let Some(address) = next
                 && let Some(own) = self.own_start(candidate, host, address)
                 && let Some(start) = match candidate.opened {
@@ -177,7 +183,7 @@ impl<'a, C> Race<'a, C> {
 
     /// The candidate whose connection to adopt, if no better candidate or question is still worth
     /// waiting for; `at_once` when time is up and there is nothing to wait for any more.
-    fn adoptable(&mut self, at_once: bool) -> Option<usize> {
+    fn adoptable(&mut self, at_once: bool) -> Option<u16> {
         let ready = |(c, _): (&'a Candidate<C>, _)| Some((c, c.ready_after()?));
         let (ready, after) = self.facts.in_the_race().find_map(ready)?;
         let wait = self.pace.patience.max(after.saturating_mul(self.pace.patience_in_connects));

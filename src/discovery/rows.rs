@@ -1,38 +1,34 @@
 //! What a plan looks for: the rows of its order, the servers that were set by hand, the one that is
 //! remembered.
 
-use super::candidate::Rank;
-use super::endpoint::Endpoint;
+use super::candidate::{Candidate, Rank};
+use super::entry::Conclusion;
 use super::last::LastServer;
-use super::lookup::{Lookup, Question};
+use super::lookup::{KnownHost, Lookup, Question};
 use super::manual::{ManualServer, ManualServers};
 use super::order::{Protocol, Row, SearchOrder};
 use super::plan::DiscoveryPlan;
 use super::search::{ClearText, Place};
-use super::trace::Conclusion;
+use super::trace::Server;
 use crate::name::SrvName;
 use crate::policy::TrustedHost;
+use crate::text::WireText;
 
 impl<C> DiscoveryPlan<C> {
     pub(super) fn put_questions(&mut self, order: &SearchOrder) {
-        let domain = self.trace.address().domain().clone();
         for (entry, row) in order.rows().iter().zip(0..) {
-            let Row::Srv { service, protocol } = entry else { continue };
-            if *protocol == Protocol::Tcp && self.search().clear_text == ClearText::Forbid {
+            let &Row::Srv { ref service, protocol } = entry else { continue };
+            if protocol == Protocol::Tcp && self.search().clear_text == ClearText::Forbid {
                 continue;
             }
-            match SrvName::of_service(service.clone(), &domain) {
-                Ok(name) => self.facts.questions.push(Question {
-                    row,
-                    protocol: *protocol,
-                    name,
-                    lookup: Lookup::Unasked,
-                    listed: 0,
-                }),
-                Err(error) => {
-                    self.facts.unaskable = true;
-                    self.conclude(Conclusion::TooLong(error.text));
-                }
+            if SrvName::fits(service, self.trace.address().domain()) {
+                let lookup = Lookup::Unasked;
+                self.facts.questions.push(Question { row, protocol, listed: 0, lookup });
+            } else {
+                self.facts.unaskable = true;
+                let name = self.trace.question(row);
+                let printed = name.map(|name| WireText::new(name.to_string()));
+                self.conclude(printed.map(Conclusion::TooLong));
             }
         }
         self.consider_host_rows();
@@ -44,7 +40,7 @@ impl<C> DiscoveryPlan<C> {
             let rank = Rank::new(servers.protocol, row, 0);
             let host = TrustedHost::set_by_administrator(host.clone());
             let port = port.unwrap_or(servers.protocol.default_port());
-            self.facts.add_candidate(host, port, rank, false);
+            self.add_candidate(host, port, rank, false);
         }
     }
 
@@ -56,17 +52,17 @@ impl<C> DiscoveryPlan<C> {
             let Row::Host { label, .. } = row else { return None };
             TrustedHost::built(label, domain).ok().filter(|built| built.name() == Some(host))
         };
-        let same = |endpoint: &Endpoint| {
-            (endpoint.protocol, endpoint.host.name(), endpoint.port)
-                == (Protocol::Tls, Some(host), *port)
+        let same = |server: Server| {
+            let name = self.trace.host(server.host).and_then(TrustedHost::name);
+            (server.protocol, name, server.port) == (Protocol::Tls, Some(host), *port)
         };
-        let known = self.facts.candidates.iter().position(|c| same(&c.endpoint));
+        let known = self.facts.candidates.iter().position(|c| same(c.server));
         let candidate = match (known, &self.search().place) {
             (Some(known), _) => self.facts.candidates.get_mut(known),
             (None, Place::Automatic(order)) => {
                 let built = order.rows().iter().find_map(built);
                 match built.map_or_else(|| self.search().names.admit(host, domain), Ok) {
-                    Ok(host) => self.facts.add_candidate(host, *port, Rank::REMEMBERED, false),
+                    Ok(host) => self.add_candidate(host, *port, Rank::REMEMBERED, false),
                     Err(refusal) => return self.conclude(Conclusion::Forgotten(refusal)),
                 }
             }
@@ -81,28 +77,21 @@ impl<C> DiscoveryPlan<C> {
     /// > If these records do not exist, Communicator queries for host (A) records
     /// > [...] (not if they are not valid; only if they do not exist at all) [seed, article 1]
     pub(super) fn consider_host_rows(&mut self) {
-        let (mut failed, mut found) = (None, false);
-        for question in &self.facts.questions {
-            match &question.lookup {
-                Lookup::Unasked | Lookup::Open { .. } => return,
-                Lookup::Absent => {}
-                Lookup::Found => found = true,
-                Lookup::Failed(failure) => {
-                    failed = failed.or(Some((question.name.clone(), failure.clone())));
-                }
-            }
-        }
-        if self.facts.host_rows || found {
+        let nothing_found = |q: &Question| matches!(q.lookup, Lookup::Absent | Lookup::Failed(_));
+        if self.facts.host_rows || !self.facts.questions.iter().all(nothing_found) {
             return;
         }
         self.facts.host_rows = true;
+        let failed = self.facts.questions.iter().find_map(|question| match &question.lookup {
+            Lookup::Failed(failure) => Some((question.row, failure.clone())),
+            _ => None,
+        });
         let sure = failed.is_none() && !self.facts.unaskable;
-        match failed {
-            Some((name, failure)) if !self.search().hosts_after_failed_lookups => {
-                self.conclude(Conclusion::NoHostRows(name, failure));
-            }
-            _ if !sure && !self.search().hosts_after_failed_lookups => {}
-            _ => self.add_host_rows(sure),
+        if sure || self.search().hosts_after_failed_lookups {
+            self.add_host_rows(sure);
+        } else if let Some((row, failure)) = failed {
+            let name = self.trace.question(row);
+            self.conclude(name.map(|name| Conclusion::NoHostRows(name, failure)));
         }
     }
 
@@ -121,10 +110,26 @@ impl<C> DiscoveryPlan<C> {
             let rank = Rank::new(*protocol, row, 0);
             match TrustedHost::built(label, &domain) {
                 Ok(host) => {
-                    self.facts.add_candidate(host, *port, rank, false);
+                    self.add_candidate(host, *port, rank, false);
                 }
                 Err(error) => self.conclude(Conclusion::TooLong(error.text)),
             }
         }
+    }
+    /// Adds a candidate, as [`Facts`](super::facts::Facts) has it.
+    pub(super) fn add_candidate(
+        &mut self,
+        host: TrustedHost,
+        port: u16,
+        rank: Rank,
+        from_srv: bool,
+    ) -> Option<&mut Candidate<C>> {
+        let ip = host.ip();
+        let host = self.trace.place_of(host);
+        if usize::from(host) == self.facts.hosts.len() {
+            self.facts.hosts.push(KnownHost::new(ip));
+        }
+        let server = Server { protocol: rank.protocol, host, port };
+        self.facts.add_candidate(server, rank, from_srv)
     }
 }

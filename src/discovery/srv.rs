@@ -95,6 +95,9 @@ impl Seed {
 /// assert_eq!(records[0].weight, 10);
 /// ```
 pub fn order_srv(records: &mut Vec<SrvRecord>, mut draw: impl FnMut(u32) -> u32) {
+    if records.len() < 2 {
+        return;
+    }
     fn tie(r: &SrvRecord) -> (u16, bool, &SrvTarget, u16, u16) {
         (r.priority, r.weight != 0, &r.target, r.port, r.weight)
     }

@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 use super::answer::{Answer, ConnectFailure, LookupFailure, SrvAnswer};
@@ -39,12 +39,12 @@ pub enum Step<C> {
 
 /// Which plan a step is of. All that can be seen of it is whether two are the same.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct PlanId(usize);
+pub(super) struct PlanId(u32);
 
 impl PlanId {
-    /// Another one than all before, as far as a `usize` counts.
+    /// Another one than all before, as far as a `u32` counts.
     pub(super) fn unique() -> Self {
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        static NEXT: AtomicU32 = AtomicU32::new(0);
         Self(NEXT.fetch_add(1, Ordering::Relaxed))
     }
 }
@@ -56,13 +56,13 @@ impl fmt::Debug for PlanId {
 }
 
 /// Which step of which plan an outcome belongs to.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Ticket {
     pub(super) plan: PlanId,
     /// The adoption before which the step was offered.
-    pub(super) epoch: u32,
-    /// The question, host or candidate in the plan's own books.
-    pub(super) at: usize,
+    pub(super) epoch: u16,
+    /// The row of the question, the place of the host or the number of the candidate.
+    pub(super) at: u16,
 }
 
 /// Ask for the SRV records of [`name`](LookupSrv::name), as an absolute name.
@@ -87,7 +87,7 @@ impl LookupSrv {
 
     /// What was learned.
     pub fn answer<C>(self, learned: Result<Answer<SrvAnswer>, LookupFailure>) -> Outcome<C> {
-        Outcome { ticket: self.ticket, what: What::Srv(self.name, learned) }
+        Outcome { ticket: self.ticket, what: What::Srv(learned) }
     }
 }
 
@@ -120,7 +120,7 @@ impl LookupHost {
     /// What was learned. Addresses of the other family are left out; no address at all counts as a
     /// malformed answer.
     pub fn answer<C>(self, learned: Result<Answer<Vec<IpAddr>>, LookupFailure>) -> Outcome<C> {
-        Outcome { ticket: self.ticket, what: What::Host(self.host, self.family, learned) }
+        Outcome { ticket: self.ticket, what: What::Host(self.family, learned) }
     }
 }
 
@@ -162,8 +162,7 @@ impl Connect {
     }
 
     fn ended<C>(self, result: Result<C, ConnectFailure>) -> Outcome<C> {
-        let what = What::Connect(self.endpoint, self.address, result);
-        Outcome { ticket: self.ticket, what }
+        Outcome { ticket: self.ticket, what: What::Connect(self.address, result) }
     }
 }
 
@@ -209,8 +208,8 @@ pub struct Outcome<C> {
 
 #[derive(Debug)]
 pub(super) enum What<C> {
-    Srv(SrvName, Result<Answer<SrvAnswer>, LookupFailure>),
-    Host(HostName, Family, Result<Answer<Vec<IpAddr>>, LookupFailure>),
-    Connect(Endpoint, IpAddr, Result<C, ConnectFailure>),
+    Srv(Result<Answer<SrvAnswer>, LookupFailure>),
+    Host(Family, Result<Answer<Vec<IpAddr>>, LookupFailure>),
+    Connect(IpAddr, Result<C, ConnectFailure>),
     Useless { why: WireText, search_on: bool },
 }

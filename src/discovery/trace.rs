@@ -8,129 +8,82 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use smallvec::SmallVec;
+
 use super::answer::{Answer, ConnectFailure, LookupFailure, SrvAnswer};
 use super::endpoint::{Endpoint, Family};
+use super::entry::{Conclusion, Entry, Event};
+use super::moment::Moment;
+use super::order::{Protocol, Row};
 use super::pace::Millis;
 use super::search::Search;
-use super::srv::{Seed, SrvTarget};
+use super::srv::{Seed, SrvRecord};
 use crate::address::SipAddress;
-use crate::name::{HostName, SrvName};
-use crate::policy::{Refusal, TrustedHost};
+use crate::name::SrvName;
+use crate::policy::TrustedHost;
 use crate::text::WireText;
 
 /// The story of one search.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Trace {
     address: SipAddress,
     search: Search,
     seed: Seed,
-    pub(super) events: Vec<Event>,
+    /// The hosts of the story, each once, in the order they came up.
+    hosts: SmallVec<[TrustedHost; 1]>,
+    lines: Vec<(Moment, Line)>,
 }
 
-/// One line of the story.
+/// An [`Entry`] as it is kept while every search that is under way keeps its own: a question goes by
+/// its row of the order, a host by its place among the hosts of the trace. What is rare is boxed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
-pub struct Event {
-    /// When, since the search began.
-    pub at: Duration,
-    /// What.
-    pub entry: Entry,
-}
-
-/// What happened.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "kebab-case"))]
-#[non_exhaustive]
-pub enum Entry {
-    /// The plan asked for addresses.
-    AskedHost(HostName, Family),
-    /// The plan asked for SRV records.
-    AskedSrv(SrvName),
-    /// The plan wanted a connection.
-    Dialled(Endpoint, IpAddr),
-    /// The plan adopted this connection.
-    Connected(Endpoint, IpAddr),
-    /// The plan had nothing left to try.
+pub(super) enum Line {
+    AskedHost(u16, Family),
+    AskedSrv(u16),
+    Dialled(Server, IpAddr),
+    Connected(Server, IpAddr),
     Exhausted,
-    /// What DNS said of a host.
-    AnsweredHost(HostName, Family, Result<Answer<Vec<IpAddr>>, LookupFailure>),
-    /// What DNS said to an SRV question; the records in the order drawn, duplicates gone.
-    AnsweredSrv(SrvName, Result<Answer<SrvAnswer>, LookupFailure>),
-    /// What became of a connect.
-    ConnectEnded(Endpoint, IpAddr, Result<(), ConnectFailure>),
-    /// What the driver made of the adopted connection.
+    AnsweredHost(u16, Family, Result<Answer<Vec<IpAddr>>, Box<LookupFailure>>),
+    AnsweredSrv(u16, Result<Answer<Records>, Box<LookupFailure>>),
+    ConnectEnded(Server, IpAddr, Result<(), Box<ConnectFailure>>),
     Noted(WireText),
-    /// The adopted server turned out useless; another one may do better.
     Useless(WireText),
-    /// The adopted server's answer was final, and not a sign-in.
     FinalAnswer(WireText),
-    /// What the plan made of it.
-    Concluded(Conclusion),
+    Concluded(Box<Conclusion>),
 }
 
-/// What the plan concluded by itself.
+/// The records of an answer, with the addresses that came along if there are any.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "kebab-case"))]
-#[non_exhaustive]
-pub enum Conclusion {
-    /// The whole search took too long.
-    Deadline(Duration),
-    /// The name rule refused the host of the server that was to be tried first.
-    Forgotten(Refusal),
-    /// Every SRV question was absent (or, if the search allows it, failed): the host rows follow.
-    HostRows,
-    /// A record's target or port is none that anything could connect to.
-    Invalid(SrvTarget, u16),
-    /// Records, addresses or targets beyond a limit were left out.
-    LeftOut {
-        /// How many.
-        count: usize,
-        /// Of what.
-        what: LimitedThing,
-    },
-    /// A TLS server is there: clear text is no longer tried.
-    NoClearText(Endpoint),
-    /// No host rows: this question failed, which is not absence.
-    NoHostRows(SrvName, LookupFailure),
-    /// The root stands for the target: the service is decidedly not available there.
-    NotOffered(SrvName),
-    /// Only the first record was to be tried, and it failed.
-    OnlyFirst(Endpoint),
-    /// The name rule refused a host.
-    Refused(Refusal),
-    /// The search took more steps than it may.
-    StepLimit,
-    /// A lookup or a connect was not answered in time.
-    TimedOut(Overdue),
-    /// A name that the search order makes of the user's domain is too long to exist.
-    TooLong(WireText),
-    /// A host has no address; with a failure where one kept that from being certain.
-    Unresolvable(TrustedHost, Option<LookupFailure>),
+pub(super) enum Records {
+    Alone(Vec<SrvRecord>),
+    With(Box<SrvAnswer>),
 }
 
-/// What was left out beyond a limit.
+impl From<SrvAnswer> for Records {
+    fn from(answer: SrvAnswer) -> Self {
+        if answer.additional.is_empty() {
+            Self::Alone(answer.records)
+        } else {
+            Self::With(answer.into())
+        }
+    }
+}
+
+impl From<Records> for SrvAnswer {
+    fn from(records: Records) -> Self {
+        match records {
+            Records::Alone(records) => Self { records, additional: Vec::new() },
+            Records::With(answer) => *answer,
+        }
+    }
+}
+
+/// An [`Endpoint`] whose host goes by its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "kebab-case"))]
-pub enum LimitedThing {
-    /// Addresses of one host.
-    Addresses,
-    /// Records of one answer.
-    Records,
-    /// Targets of the whole search.
-    Targets,
-}
-
-/// What was not answered in time.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "kebab-case"))]
-pub enum Overdue {
-    /// A connect.
-    Connect(Endpoint, IpAddr),
-    /// An address question.
-    Host(HostName, Family),
-    /// An SRV question.
-    Srv(SrvName),
+pub(super) struct Server {
+    pub(super) protocol: Protocol,
+    pub(super) host: u16,
+    pub(super) port: u16,
 }
 
 impl Trace {
@@ -139,7 +92,8 @@ impl Trace {
     const ORDINARY: usize = 11;
 
     pub(super) fn new(address: SipAddress, search: Search, seed: Seed) -> Self {
-        Self { address, search, seed, events: Vec::with_capacity(Self::ORDINARY) }
+        let (hosts, lines) = (SmallVec::new(), Vec::with_capacity(Self::ORDINARY));
+        Self { address, search, seed, hosts, lines }
     }
 
     /// Whose search it was.
@@ -158,8 +112,88 @@ impl Trace {
     }
 
     /// What happened, in order.
-    pub fn events(&self) -> &[Event] {
-        &self.events
+    pub fn events(&self) -> impl DoubleEndedIterator<Item = Event> + '_ {
+        self.lines.iter().filter_map(|(at, line)| {
+            Some(Event { at: at.since(Moment::START), entry: self.entry(line)? })
+        })
+    }
+
+    #[inline]
+    pub(super) fn log(&mut self, at: Moment, line: Line) {
+        self.lines.push((at, line));
+    }
+
+    #[inline]
+    /// How many lines there are.
+    pub(super) fn len(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// Puts the last line before the one that has this place now.
+    pub(super) fn move_up(&mut self, place: usize) {
+        if let Some(lines @ [_, _, ..]) = self.lines.get_mut(place..) {
+            lines.rotate_right(1);
+        }
+    }
+
+    /// The place of a host, a new one or the one it has.
+    pub(super) fn place_of(&mut self, host: TrustedHost) -> u16 {
+        let known = self.hosts.iter().position(|known| known.host() == host.host());
+        let place = known.unwrap_or(self.hosts.len());
+        if known.is_none() {
+            self.hosts.push(host);
+        }
+        // The limits of rows and records keep the number small.
+        u16::try_from(place).unwrap_or(u16::MAX)
+    }
+
+    #[inline]
+    pub(super) fn host(&self, place: u16) -> Option<&TrustedHost> {
+        self.hosts.get(usize::from(place))
+    }
+
+    #[inline]
+    pub(super) fn endpoint(&self, server: Server) -> Option<Endpoint> {
+        let Server { protocol, host, port } = server;
+        Some(Endpoint { protocol, host: self.host(host)?.clone(), port })
+    }
+
+    #[inline]
+    /// The question of a row that was put.
+    pub(super) fn question(&self, row: u16) -> Option<SrvName> {
+        match self.search.order()?.rows().get(usize::from(row))? {
+            Row::Srv { service, .. } => {
+                Some(SrvName::of_service(service.clone(), self.address.domain()))
+            }
+            Row::Host { .. } => None,
+        }
+    }
+
+    fn entry(&self, line: &Line) -> Option<Entry> {
+        let host = |place| self.host(place)?.name().cloned();
+        Some(match line.clone() {
+            Line::AskedHost(place, family) => Entry::AskedHost(host(place)?, family),
+            Line::AskedSrv(row) => Entry::AskedSrv(self.question(row)?),
+            Line::Dialled(server, address) => Entry::Dialled(self.endpoint(server)?, address),
+            Line::Connected(server, address) => Entry::Connected(self.endpoint(server)?, address),
+            Line::Exhausted => Entry::Exhausted,
+            Line::AnsweredHost(place, family, learned) => {
+                Entry::AnsweredHost(host(place)?, family, learned.map_err(|failure| *failure))
+            }
+            Line::AnsweredSrv(row, learned) => {
+                let learned = learned.map(|answer| answer.map(SrvAnswer::from));
+                Entry::AnsweredSrv(self.question(row)?, learned.map_err(|failure| *failure))
+            }
+            Line::ConnectEnded(server, address, result) => Entry::ConnectEnded(
+                self.endpoint(server)?,
+                address,
+                result.map_err(|failure| *failure),
+            ),
+            Line::Noted(what) => Entry::Noted(what),
+            Line::Useless(why) => Entry::Useless(why),
+            Line::FinalAnswer(why) => Entry::FinalAnswer(why),
+            Line::Concluded(conclusion) => Entry::Concluded(*conclusion),
+        })
     }
 }
 
@@ -172,16 +206,16 @@ impl fmt::Display for Trace {
             writeln!(f, "seed     {}", self.seed.0)?;
         }
         let mut last = Duration::ZERO;
-        for Event { at, entry } in &self.events {
+        for Event { at, entry } in self.events() {
             if f.alternate() {
                 writeln!(f, "{:>6} ms  {entry}", at.as_millis())?;
-            } else if *at == last {
+            } else if at == last {
                 writeln!(f, "{entry}")?;
             } else {
-                writeln!(f, "+{} {entry}", Millis(*at))?;
+                writeln!(f, "+{} {entry}", Millis(at))?;
             }
-            last = *at;
-            if *entry == Entry::Exhausted && !f.alternate() {
+            last = at;
+            if entry == Entry::Exhausted && !f.alternate() {
                 writeln!(f, "  because  {}", self.cause())?;
             }
         }
@@ -189,105 +223,15 @@ impl fmt::Display for Trace {
     }
 }
 
-struct Addresses<'a>(&'a [IpAddr]);
-
-impl fmt::Display for Addresses<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_empty() {
-            return f.write_str("nothing");
-        }
-        self.0
-            .iter()
-            .enumerate()
-            .try_for_each(|(at, address)| write!(f, "{}{address}", if at == 0 { "" } else { ", " }))
-    }
-}
-
-/// One line of a transcript, without its time.
-impl fmt::Display for Entry {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::AskedHost(host, family) => write!(f, "> {family:<9}{host}"),
-            Self::AskedSrv(name) => write!(f, "> srv      {name}"),
-            Self::Dialled(endpoint, address) => write!(f, "> connect  {endpoint} {address}"),
-            Self::Connected(endpoint, address) => write!(f, "> connected {endpoint} {address}"),
-            Self::Exhausted => f.write_str("> exhausted"),
-            Self::AnsweredHost(host, family, answer) => {
-                write!(f, "< {family:<9}{host}   ")?;
-                match answer {
-                    Ok(Answer::Found(addresses)) => Addresses(addresses).fmt(f),
-                    Ok(Answer::Absent(absence)) => absence.fmt(f),
-                    Err(failure) => failure.fmt(f),
-                }
-            }
-            Self::AnsweredSrv(name, answer) => {
-                write!(f, "< srv      {name}   ")?;
-                match answer {
-                    Ok(Answer::Found(answer)) => answer.fmt(f),
-                    Ok(Answer::Absent(absence)) => absence.fmt(f),
-                    Err(failure) => failure.fmt(f),
-                }
-            }
-            Self::ConnectEnded(endpoint, address, result) => {
-                write!(f, "< connect  {endpoint} {address}   ")?;
-                match result {
-                    Ok(()) => f.write_str("established"),
-                    Err(failure) => failure.fmt(f),
-                }
-            }
-            Self::Noted(what) => write!(f, "< noted    {what}"),
-            Self::Useless(why) => write!(f, "< useless  {why}"),
-            Self::FinalAnswer(why) => write!(f, "< final    {why}"),
-            Self::Concluded(conclusion) => write!(f, "  {conclusion}"),
-        }
-    }
-}
-
-impl fmt::Display for Conclusion {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Deadline(limit) => write!(f, "deadline a search may take {}", Millis(*limit)),
-            Self::Forgotten(refusal) => write!(f, "forgets  {}   {refusal}", refusal.host),
-            Self::HostRows => f.write_str("hosts    no srv record: the host rows follow"),
-            Self::Invalid(target, port) => {
-                write!(f, "invalid  {target} port {port}   nothing can connect to it")
-            }
-            Self::LeftOut { count, what } => {
-                let (limit, what) = match what {
-                    LimitedThing::Addresses => (super::ADDRESS_LIMIT, "addresses of one host"),
-                    LimitedThing::Records => (super::RECORD_LIMIT, "records of one answer"),
-                    LimitedThing::Targets => (super::TARGET_LIMIT, "targets of the search"),
-                };
-                write!(f, "left out {count} beyond the limit of {limit} {what}")
-            }
-            Self::NoClearText(endpoint) => {
-                write!(f, "tls only {endpoint} may speak tls: clear text is not tried")
-            }
-            Self::NoHostRows(name, failure) => {
-                write!(f, "no hosts {name}   {failure}, which is not absence")
-            }
-            Self::NotOffered(name) => write!(f, "closed   {name}   the service is not offered"),
-            Self::OnlyFirst(endpoint) => {
-                write!(f, "stop     {endpoint} failed, and only the first record is tried")
-            }
-            Self::Refused(refusal) => write!(f, "refused  {}   {refusal}", refusal.host),
-            Self::StepLimit => write!(f, "stop     a search takes {} steps", super::STEP_LIMIT),
-            Self::TimedOut(overdue) => write!(f, "late     {overdue}"),
-            Self::TooLong(name) => write!(f, "too long {name}"),
-            Self::Unresolvable(host, None) => write!(f, "nowhere  {host}   no address"),
-            Self::Unresolvable(host, Some(failure)) => {
-                write!(f, "nowhere  {host}   no address: {failure}")
-            }
-        }
-    }
-}
-
-impl fmt::Display for Overdue {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Connect(endpoint, address) => write!(f, "connect {endpoint} {address}"),
-            Self::Host(host, family) => write!(f, "{family} {host}"),
-            Self::Srv(name) => write!(f, "srv {name}"),
-        }
+#[cfg(feature = "serde")]
+impl serde::Serialize for Trace {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeStruct;
+        let mut trace = serializer.serialize_struct("Trace", 4)?;
+        trace.serialize_field("address", &self.address)?;
+        trace.serialize_field("search", &self.search)?;
+        trace.serialize_field("seed", &self.seed)?;
+        trace.serialize_field("events", &self.events().collect::<Vec<_>>())?;
+        trace.end()
     }
 }

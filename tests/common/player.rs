@@ -117,14 +117,14 @@ impl Player<'_> {
     /// Polls whenever the plan wants to be polled; it must have nothing to say before `line`.
     fn pass_time(&mut self, line: &Line) -> Result<(), Mismatch> {
         loop {
-            let written = self.plan.trace().events().len();
+            let written = self.plan.trace().events().count();
             let step = self.poll();
             let until = match &step {
                 Step::Wait { until } => until.saturating_duration_since(self.start),
                 Step::Idle => return Ok(()),
                 _ => Duration::ZERO,
             };
-            if until <= self.now || self.plan.trace().events().len() != written {
+            if until <= self.now || self.plan.trace().events().count() != written {
                 let step = self.take(step);
                 let came = format!("by +{:?} already: {step}", self.now);
                 return Err(self.fail(line.number, stated(line), came));
@@ -207,7 +207,7 @@ impl Player<'_> {
     /// A conclusion was written by the call before it, or will be by the `>` after it; else the plan
     /// draws it when it is polled.
     fn conclude(&mut self, at: usize, line: &Line) -> Result<(), Mismatch> {
-        if at < self.plan.trace().events().len() || self.over {
+        if at < self.plan.trace().events().count() || self.over {
             return Ok(());
         }
         let rest = self.transcript.lines.iter().skip(at);
@@ -227,7 +227,7 @@ impl Player<'_> {
     /// What the plan has written so far is how the transcript begins.
     fn check_story(&self, number: usize) -> Result<(), Mismatch> {
         let lines = &self.transcript.lines;
-        for (at, event) in self.plan.trace().events().iter().enumerate() {
+        for (at, event) in self.plan.trace().events().enumerate() {
             let written = collapse(&event.entry.to_string());
             let same = lines.get(at).is_some_and(|l| l.at == event.at && l.text == written);
             if !same {
@@ -253,11 +253,16 @@ impl Player<'_> {
         }
         self.check_story(end)?;
         let printed = self.plan.trace().to_string();
-        let events = self.plan.trace().events();
-        let exhausted = events.last().is_some_and(|event| event.entry == Entry::Exhausted);
+        let written = self.plan.trace().events().count();
+        let exhausted = self
+            .plan
+            .trace()
+            .events()
+            .next_back()
+            .is_some_and(|event| event.entry == Entry::Exhausted);
         let last = printed.lines().last().map(collapse).filter(|_| exhausted);
         let because: Vec<String> = last.into_iter().collect();
-        let rest = self.transcript.lines.get(events.len()..).unwrap_or_default();
+        let rest = self.transcript.lines.get(written..).unwrap_or_default();
         let same = rest.iter().map(|line| &line.text).eq(because.iter());
         if !same {
             let number = rest.first().map_or(end, |line| line.number);

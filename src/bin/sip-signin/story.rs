@@ -113,7 +113,7 @@ impl Story {
             connects: Vec::new(),
             outcome,
         };
-        trace.events().iter().for_each(|event| story.take(event.at, &event.entry));
+        trace.events().for_each(|event| story.take(event.at, &event.entry));
         story
     }
 
