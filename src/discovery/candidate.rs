@@ -125,7 +125,7 @@ impl<C> Candidate<C> {
             None => asked,
         };
         match since {
-            _ if self.ready_after().is_some() => Standing::Ready,
+            _ if self.is_ready() => Standing::Ready,
             Some(since) => Standing::Open { since },
             None => Standing::Idle,
         }
@@ -133,6 +133,10 @@ impl<C> Candidate<C> {
 
     pub(super) fn is_no_worse_than(&self, rank: Rank) -> bool {
         self.rank.found && self.rank <= rank
+    }
+
+    pub(super) fn is_ready(&self) -> bool {
+        self.dials.iter().any(Dial::is_ready)
     }
 
     /// How long its connection took to come about, if it has one.
@@ -222,7 +226,7 @@ impl<C> Candidate<C> {
     /// What became of an open connect: of two connections the first one counts, the other is
     /// dropped.
     pub(super) fn settle(&mut self, address: IpAddr, connection: Option<C>, now: Moment) -> bool {
-        let second = self.dials.iter().any(Dial::is_ready);
+        let second = self.is_ready();
         let mut open = self.dials.iter_mut().filter(|dial| dial.is_open() && dial.until > now);
         let Some(dial) = open.find(|dial| dial.address == address) else { return false };
         dial.state = match connection.filter(|_| !second) {

@@ -121,14 +121,12 @@ impl<C> DiscoveryPlan<C> {
     /// Says so when the lookups of a host found no address at all.
     fn conclude_host(&mut self, host: u16) {
         let Some(known) = self.facts.host_mut(host) else { return };
-        let found = [&known.v6, &known.v4].into_iter().any(|l| matches!(l, Lookup::Found));
-        if found || !known.v6.is_done() || !known.v4.is_done() {
-            return;
-        }
-        let failure = [&known.v6, &known.v4].into_iter().find_map(|lookup| match lookup {
-            Lookup::Failed(failure) => Some(failure.clone()),
-            _ => None,
-        });
+        let failure = match (&known.v6, &known.v4) {
+            (Lookup::Absent, Lookup::Absent) => None,
+            (Lookup::Failed(failure), Lookup::Absent | Lookup::Failed(_))
+            | (Lookup::Absent, Lookup::Failed(failure)) => Some(failure.clone()),
+            _ => return,
+        };
         let host = self.trace.host(host).cloned();
         self.conclude(host.map(|host| Conclusion::Unresolvable(host, failure)));
     }

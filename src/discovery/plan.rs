@@ -202,10 +202,8 @@ impl<C> DiscoveryPlan<C> {
 impl<C> DiscoveryPlan<C> {
     fn ask_srv(&mut self, row: u16, now: Moment) -> Step<C> {
         let until = self.due(now, self.search().timeouts.lookup);
-        let question = self.facts.question_mut(row);
-        let (Some(question), Some(name)) = (question, self.trace.question(row)) else {
-            return self.end();
-        };
+        let Some(name) = self.trace.question(row) else { return self.end() };
+        let Some(question) = self.facts.question_mut(row) else { return self.end() };
         question.lookup = Lookup::Open { since: now, until };
         self.count_step(Line::AskedSrv(row));
         let (ticket, until) = (self.ticket(row), self.instant(until));
@@ -214,10 +212,9 @@ impl<C> DiscoveryPlan<C> {
 
     fn ask_host(&mut self, place: u16, family: Family, now: Moment) -> Step<C> {
         let until = self.due(now, self.search().timeouts.lookup);
-        let name = self.trace.host(place).and_then(TrustedHost::name);
-        let (Some(known), Some(host)) = (self.facts.host_mut(place), name.cloned()) else {
-            return self.end();
-        };
+        let host = self.trace.host(place).and_then(TrustedHost::name).cloned();
+        let Some(host) = host else { return self.end() };
+        let Some(known) = self.facts.host_mut(place) else { return self.end() };
         *known.lookup_mut(family) = Lookup::Open { since: now, until };
         self.count_step(Line::AskedHost(place, family));
         let (ticket, until) = (self.ticket(place), self.instant(until));
@@ -256,10 +253,8 @@ impl<C> DiscoveryPlan<C> {
     fn adopt(&mut self, number: u16, now: Moment) -> Step<C> {
         let Some(candidate) = self.facts.candidate_mut(number) else { return self.end() };
         let server = candidate.server;
-        let endpoint = self.trace.endpoint(server);
-        let (Some((ip, connection)), Some(endpoint)) = (candidate.adopt(), endpoint) else {
-            return self.end();
-        };
+        let Some(endpoint) = self.trace.endpoint(server) else { return self.end() };
+        let Some((ip, connection)) = candidate.adopt() else { return self.end() };
         self.facts.forget_open();
         self.epoch = self.epoch.wrapping_add(1);
         self.state = State::Idle { left: self.deadline.since(now) };

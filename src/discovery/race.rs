@@ -98,7 +98,7 @@ impl<'a, C> Race<'a, C> {
     /// came with the SRV answer may still do, nor for a candidate behind one that is ready.
     #[inline]
     fn host_to_ask(&self) -> Option<(u16, Family)> {
-        let mut unready = self.facts.in_the_race().take_while(|(c, _)| c.ready_after().is_none());
+        let mut unready = self.facts.in_the_race().take_while(|(c, _)| !c.is_ready());
         unready.find_map(|(candidate, host)| {
             let family = host.unasked()?;
             let half_asked = family == Family::V4;
@@ -170,10 +170,10 @@ impl<'a, C> Race<'a, C> {
             let last = candidate.dials.last()?;
             return Some(last.since.later(self.pace.address_delay?));
         }
-        let looked_up = !candidate.came_along.contains(&address);
+        let looked_up = || !candidate.came_along.contains(&address);
         match (&host.v6, host.v4_since) {
             (Lookup::Open { .. }, Some(since))
-                if looked_up && address.is_ipv4() && candidate.opened.is_none() =>
+                if address.is_ipv4() && candidate.opened.is_none() && looked_up() =>
             {
                 Some(since.later(self.pace.resolution_delay))
             }
@@ -186,7 +186,6 @@ impl<'a, C> Race<'a, C> {
     fn adoptable(&mut self, at_once: bool) -> Option<u16> {
         let ready = |(c, _): (&'a Candidate<C>, _)| Some((c, c.ready_after()?));
         let (ready, after) = self.facts.in_the_race().find_map(ready)?;
-        let wait = self.pace.patience.max(after.saturating_mul(self.pace.patience_in_connects));
         let questions = self.facts.open_questions().filter(|(q, _)| ready.rank.is_behind(q));
         let candidates = self.facts.in_the_race().take_while(|(c, _)| c.rank < ready.rank);
         let candidates = candidates.filter_map(|(better, host)| match better.standing(host) {
@@ -194,13 +193,15 @@ impl<'a, C> Race<'a, C> {
             _ => None,
         });
         let since = questions.map(|(_, since)| since).chain(candidates).max();
-        match since.map(|since| since.later(wait)) {
-            Some(until) if until > self.now && !at_once => {
-                self.wake_at(until);
-                None
-            }
-            _ => Some(ready.number),
+        let until = since.filter(|_| !at_once).map(|since| {
+            let connects = after.saturating_mul(self.pace.patience_in_connects);
+            since.later(self.pace.patience.max(connects))
+        });
+        if let Some(until) = until.filter(|until| *until > self.now) {
+            self.wake_at(until);
+            return None;
         }
+        Some(ready.number)
     }
 
     /// What is open and still matters is waited for.

@@ -78,10 +78,14 @@ impl<C> DiscoveryPlan<C> {
     /// > [...] (not if they are not valid; only if they do not exist at all) [seed, article 1]
     pub(super) fn consider_host_rows(&mut self) {
         let nothing_found = |q: &Question| matches!(q.lookup, Lookup::Absent | Lookup::Failed(_));
-        if self.facts.host_rows || !self.facts.questions.iter().all(nothing_found) {
-            return;
+        if !self.facts.host_rows && self.facts.questions.iter().all(nothing_found) {
+            self.facts.host_rows = true;
+            self.decide_on_host_rows();
         }
-        self.facts.host_rows = true;
+    }
+
+    #[cold]
+    fn decide_on_host_rows(&mut self) {
         let failed = self.facts.questions.iter().find_map(|question| match &question.lookup {
             Lookup::Failed(failure) => Some((question.row, failure.clone())),
             _ => None,
