@@ -91,6 +91,7 @@ impl Trace {
     /// of each, a connect, its end, and its adoption.
     const ORDINARY: usize = 11;
 
+    #[inline]
     pub(super) fn new(address: SipAddress, search: Search, seed: Seed) -> Self {
         let (hosts, lines) = (SmallVec::new(), Vec::with_capacity(Self::ORDINARY));
         Self { address, search, seed, hosts, lines }
