@@ -120,6 +120,7 @@ impl<C> DiscoveryPlan<C> {
             }
         }
     }
+
     /// Adds a candidate, as [`Facts`](super::facts::Facts) has it.
     pub(super) fn add_candidate(
         &mut self,

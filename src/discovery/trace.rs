@@ -112,8 +112,18 @@ impl Trace {
         self.seed
     }
 
-    /// What happened, in order.
-    pub fn events(&self) -> impl DoubleEndedIterator<Item = Event> + '_ {
+    /// What happened, in order; made as it is read.
+    ///
+    /// ```
+    /// # use sip_signin::discovery::{DiscoveryPlan, Entry, Search, Seed, Step};
+    /// # let (address, now) = ("sip:jeremy@contoso.com".parse()?, std::time::Instant::now());
+    /// # let mut plan = DiscoveryPlan::<()>::new(&address, &Search::default(), Seed(0), now);
+    /// let Step::LookupSrv(step) = plan.poll_step(now) else { panic!("a question comes first") };
+    /// let asked = plan.trace().events().map(|event| event.entry);
+    /// assert!(asked.eq([Entry::AskedSrv(step.name().clone())]));
+    /// # Ok::<(), sip_signin::AddressError>(())
+    /// ```
+    pub fn events(&self) -> impl DoubleEndedIterator<Item = Event> {
         self.lines.iter().filter_map(|(at, line)| {
             Some(Event { at: at.since(Moment::START), entry: self.entry(line)? })
         })
@@ -124,8 +134,8 @@ impl Trace {
         self.lines.push((at, line));
     }
 
-    #[inline]
     /// How many lines there are.
+    #[inline]
     pub(super) fn len(&self) -> usize {
         self.lines.len()
     }
@@ -159,8 +169,8 @@ impl Trace {
         Some(Endpoint { protocol, host: self.host(host)?.clone(), port })
     }
 
-    #[inline]
     /// The question of a row that was put.
+    #[inline]
     pub(super) fn question(&self, row: u16) -> Option<SrvName> {
         match self.search.order()?.rows().get(usize::from(row))? {
             Row::Srv { service, .. } => {
