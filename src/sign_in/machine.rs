@@ -191,6 +191,11 @@ impl SignIn {
         &self.register
     }
 
+    /// The server at the other end.
+    pub(crate) fn server(&self) -> &Server {
+        &self.server
+    }
+
     /// What is known of the user's credentials, for the next server.
     pub fn cache(&self) -> &CredentialCache {
         &self.cache
