@@ -12,7 +12,8 @@ use crate::text::WireText;
 /// count towards locking the account. What was not rejected may be used at the next server.
 #[derive(Clone, Debug, Default)]
 pub struct CredentialCache {
-    held: Option<Credentials>,
+    /// Boxed: most of the time there are none.
+    held: Option<Box<Credentials>>,
     rejected: Vec<Credentials>,
 }
 
@@ -23,7 +24,7 @@ impl CredentialCache {
     }
 
     pub(crate) fn held(&self) -> Option<&Credentials> {
-        self.held.as_ref()
+        self.held.as_deref()
     }
 
     /// What servers rejected so far, in that order.
@@ -35,13 +36,13 @@ impl CredentialCache {
     pub(super) fn take(&mut self, credentials: Credentials) -> bool {
         let new = !self.rejected.iter().any(|rejected| rejected.are(&credentials));
         if new {
-            self.held = Some(credentials);
+            self.held = Some(Box::new(credentials));
         }
         new
     }
 
     pub(super) fn reject(&mut self) {
-        self.rejected.extend(self.held.take());
+        self.rejected.extend(self.held.take().map(|held| *held));
     }
 }
 
