@@ -65,7 +65,9 @@ pub(super) enum Next {
     Send(Bytes),
     /// It was sent: wait for the answer.
     Hear(Instant),
-    /// Ask, or say how it ended; again and again. Boxed: while a message is under way there is none.
+    /// Ask for credentials for this mechanism, again and again.
+    Ask(usize),
+    /// Say how it ended, again and again. Boxed: while it goes on there is none.
     Say(Box<Step>),
 }
 
@@ -121,6 +123,10 @@ impl SignIn {
     pub fn poll_step(&mut self, now: Instant) -> Step {
         match &self.next {
             Next::Say(step) => Step::clone(step),
+            Next::Ask(at) => match self.request(*at) {
+                Some(request) => Step::AskCredentials(request),
+                None => Step::Failed(self.no_common_scheme()),
+            },
             Next::Send(bytes) => {
                 let bytes = bytes.clone();
                 let until = later(now, self.rules.answer_within);
@@ -156,15 +162,15 @@ impl SignIn {
     /// Hands in what [`Step::AskCredentials`] asked for; `None` when nobody knows. What was rejected
     /// before counts as nothing.
     pub fn supply(&mut self, credentials: Option<Credentials>, now: Now) {
-        let Some(Step::AskCredentials(request)) = self.said() else { return };
-        let scheme = request.scheme.clone();
+        let Next::Ask(at) = self.next else { return };
         let by = self.asker;
         if credentials.is_some_and(|credentials| self.cache.take(credentials)) {
             self.spent.retain(|(.., who)| *who == Who::CurrentUser);
             self.prove(by, now);
         } else if !self.cache.rejected().is_empty() {
-            let scheme = self.rejected.take().unwrap_or(scheme);
-            self.fail(SignInError::Rejected(scheme));
+            let asked = self.rules.mechanisms.get(at).map(Method::scheme);
+            let rejected = self.rejected.take().or(asked).map(SignInError::Rejected);
+            self.fail(rejected.unwrap_or_else(|| self.no_common_scheme()));
         } else {
             self.fail(SignInError::CredentialsNeeded);
         }
@@ -181,7 +187,7 @@ impl SignIn {
     }
 
     fn broken(&mut self, error: SignInError) {
-        if matches!(self.said(), None | Some(Step::AskCredentials(_))) {
+        if self.said().is_none() {
             self.fail(error);
         }
     }
@@ -233,11 +239,11 @@ impl SignIn {
         Some(Welcome { register, server, rules, cache, random, proof, beside, registration })
     }
 
-    /// What is said again and again.
+    /// How it ended.
     fn said(&self) -> Option<&Step> {
         match &self.next {
             Next::Say(step) => Some(step),
-            Next::Send(_) | Next::Hear(_) => None,
+            Next::Ask(_) | Next::Send(_) | Next::Hear(_) => None,
         }
     }
 
@@ -322,7 +328,7 @@ impl SignIn {
             self.offer.retain(|(who, known)| *who != by || kind(known) != kind(challenge));
             // One at a time: most servers offer one, and room for four is a kilobyte.
             self.offer.reserve_exact(1);
-            self.offer.push((by, challenge.clone()));
+            self.offer.push((by, challenge.apart()));
         }
         let turns = self.proof.as_ref().is_some_and(|running| running.by != by);
         if turns && !self.turn_to(by) {
