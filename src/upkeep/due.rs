@@ -40,7 +40,7 @@ impl Upkeep {
             }
             None => None,
         };
-        if let Some(end) = &self.end {
+        if let Some(end) = self.end() {
             return end.clone();
         }
         if self.leaving && !self.register.is_sign_out() {
