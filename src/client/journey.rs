@@ -292,8 +292,14 @@ impl<'j, 'a> Conversation<'j, 'a> {
         }
     }
 
-    /// What the machine wants done next. Boxed: who waits for one thing keeps no room for another.
+    /// What is to be done next: the source to be told, or what the machine wants. Boxed: who waits for one thing keeps no room for another.
     fn doing(&mut self) -> Option<BoxFuture<'_, ()>> {
+        if let Some(rejected) = self.journey.untold(self.sign_in.cache()) {
+            let Journey { source, address, .. } = *self.journey;
+            return Some(Box::pin(async move {
+                source.judged(address, &rejected, Verdict::Rejected).await;
+            }));
+        }
         Some(match self.sign_in.poll_step(now()) {
             Step::Send(bytes) => Box::pin(self.send(bytes)),
             Step::Wait { until } => Box::pin(self.hear(until)),
@@ -328,10 +334,6 @@ impl<'j, 'a> Conversation<'j, 'a> {
                 None => self.sign_in.lost(WireText::printed(&error)),
             },
             Err(_) => {}
-        }
-        let Journey { source, address, .. } = *self.journey;
-        while let Some(rejected) = self.journey.untold(self.sign_in.cache()) {
-            source.judged(address, &rejected, Verdict::Rejected).await;
         }
     }
 

@@ -21,8 +21,14 @@ impl SignIn {
         let supplied = held.as_ref().map(|held| (Who::Supplied, Identity::Supplied(held)));
         for (who, identity) in current.into_iter().chain(supplied) {
             while let Some((at, method, challenge)) = self.best(by, who, identity) {
-                let (method, challenge) = (method.clone(), challenge.clone());
-                match self.begin(&method, (by, &challenge), identity, now) {
+                let checked = self.check(method, challenge);
+                let started = checked
+                    .and_then(|()| method.start((by, challenge), identity, now, &*self.random));
+                let sent = started.and_then(|mut proof| {
+                    self.send(&mut proof)?;
+                    Ok(proof)
+                });
+                match sent {
                     Ok(proof) => {
                         self.proof = Some(Running { by, at, who, proof });
                         return;
@@ -32,19 +38,6 @@ impl SignIn {
             }
         }
         self.ask(by, held.is_none());
-    }
-
-    fn begin(
-        &mut self,
-        method: &Method,
-        (by, challenge): (Challenger, &Challenge),
-        identity: Identity<'_>,
-        now: Now,
-    ) -> Result<Proof, Trouble> {
-        self.check(method, challenge)?;
-        let mut proof = method.start((by, challenge), identity, now, &*self.random)?;
-        self.send(&mut proof)?;
-        Ok(proof)
     }
 
     /// That a challenge can be answered at all, and may be answered to this server.
