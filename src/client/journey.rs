@@ -276,8 +276,8 @@ impl<'j, 'a> Conversation<'j, 'a> {
             names: settings.search.names().clone(),
         };
         let cache = std::mem::take(&mut journey.cache);
-        let random = Arc::clone(&settings.random);
-        let sign_in = SignIn::new(register, server, settings.rules.clone(), cache, random);
+        let (rules, random) = (Arc::clone(&settings.rules), Arc::clone(&settings.random));
+        let sign_in = SignIn::new(register, server, rules, cache, random);
         Ok(Self { journey, peer, channel, sign_in, asked: false })
     }
 
@@ -292,7 +292,8 @@ impl<'j, 'a> Conversation<'j, 'a> {
         }
     }
 
-    /// What is to be done next: the source to be told, or what the machine wants. Boxed: who waits for one thing keeps no room for another.
+    /// What is to be done next: to tell the source what it does not know yet, or what the machine
+    /// wants. Boxed: who waits for one thing keeps no room for another.
     fn doing(&mut self) -> Option<BoxFuture<'_, ()>> {
         if let Some(rejected) = self.journey.untold(self.sign_in.cache()) {
             let Journey { source, address, .. } = *self.journey;

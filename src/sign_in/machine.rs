@@ -22,7 +22,7 @@ use crate::text::WireText;
 pub struct SignIn {
     pub(super) register: Register,
     pub(super) server: Server,
-    pub(super) rules: Rules,
+    pub(super) rules: Arc<Rules>,
     pub(super) cache: CredentialCache,
     pub(super) random: Arc<dyn Random>,
     /// What the server asked for, the latest of each kind.
@@ -75,7 +75,7 @@ pub(super) enum Next {
 pub(crate) struct Welcome {
     pub(crate) register: Register,
     pub(crate) server: Server,
-    pub(crate) rules: Rules,
+    pub(crate) rules: Arc<Rules>,
     pub(crate) cache: CredentialCache,
     pub(crate) random: Arc<dyn Random>,
     pub(crate) proof: Option<Proof>,
@@ -96,7 +96,7 @@ impl SignIn {
     pub fn new(
         register: Register,
         server: Server,
-        rules: Rules,
+        rules: impl Into<Arc<Rules>>,
         cache: CredentialCache,
         random: Arc<dyn Random>,
     ) -> Self {
@@ -104,7 +104,7 @@ impl SignIn {
             next: Next::Send(register.write()),
             register,
             server,
-            rules,
+            rules: rules.into(),
             cache,
             random,
             offer: Vec::new(),
@@ -369,7 +369,7 @@ impl SignIn {
             Err(Unanswered::Rejected) => {
                 self.rejected = self.rules.mechanisms.get(at).map(Method::scheme);
                 match who {
-                    Who::CurrentUser => self.rules.current_user = false,
+                    Who::CurrentUser => Arc::make_mut(&mut self.rules).current_user = false,
                     Who::Supplied => self.cache.reject(),
                 }
                 self.prove(by, now);

@@ -36,7 +36,7 @@ use crate::text::WireText;
 /// ```
 #[derive(Clone)]
 #[must_use]
-pub struct Mechanisms(Arc<Vec<Method>>);
+pub struct Mechanisms(Vec<Method>);
 
 /// One of them.
 #[derive(Clone)]
@@ -49,25 +49,25 @@ pub(super) enum Method {
 impl Mechanisms {
     /// None at all.
     pub fn none() -> Self {
-        Self(Arc::default())
+        Self(Vec::new())
     }
 
     /// These, and `provider` before them.
     pub fn first(mut self, provider: impl MechanismProvider + 'static) -> Self {
-        Arc::make_mut(&mut self.0).insert(0, Method::Provider(Arc::new(provider)));
+        self.0.insert(0, Method::Provider(Arc::new(provider)));
         self
     }
 
     /// These, and `provider` behind them.
     pub fn then(mut self, provider: impl MechanismProvider + 'static) -> Self {
-        Arc::make_mut(&mut self.0).push(Method::Provider(Arc::new(provider)));
+        self.0.push(Method::Provider(Arc::new(provider)));
         self
     }
 
     /// These, and Digest with this hash behind them.
     #[cfg(feature = "digest")]
     pub fn then_digest(mut self, algorithm: DigestAlgorithm) -> Self {
-        Arc::make_mut(&mut self.0).push(Method::Digest(algorithm));
+        self.0.push(Method::Digest(algorithm));
         self
     }
 
@@ -105,7 +105,7 @@ impl Default for Mechanisms {
 
 impl fmt::Debug for Mechanisms {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(&*self.0).finish()
+        f.debug_list().entries(&self.0).finish()
     }
 }
 

@@ -119,7 +119,7 @@ impl Upkeep {
         let mut sign_in = Box::new(SignIn::new(
             self.register.clone().next(),
             self.server.clone(),
-            self.rules.clone(),
+            Arc::clone(&self.rules),
             self.cache.clone(),
             Arc::clone(&self.random),
         ));

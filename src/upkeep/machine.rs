@@ -21,7 +21,7 @@ use crate::sip::{Message, Register};
 /// A session on one connection, once it is signed in: a pure machine. See the [module](super).
 pub struct Upkeep {
     pub(super) server: Server,
-    pub(super) rules: Rules,
+    pub(super) rules: Arc<Rules>,
     pub(super) random: Arc<dyn Random>,
     pub(super) cache: CredentialCache,
     /// Of how many rejected credentials the caller knows.
