@@ -198,7 +198,7 @@ impl SignIn {
     }
 
     /// The server at the other end.
-    pub(crate) fn server(&self) -> &Server {
+    pub fn server(&self) -> &Server {
         &self.server
     }
 
