@@ -5,7 +5,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures_util::FutureExt;
@@ -69,7 +69,8 @@ impl Channel {
     /// [`ChannelError`] when the connection is closed or lost, or what comes is no SIP. After that
     /// no message comes any more.
     pub async fn receive(&mut self) -> Result<Message, ChannelError> {
-        self.inbox.receive(&mut self.connection).await
+        let Self { connection, inbox } = self;
+        poll_fn(|cx| inbox.poll_receive(connection, cx)).await
     }
 
     /// Whether the connection is known to be over, without waiting. What came before is kept for
@@ -77,7 +78,7 @@ impl Channel {
     pub(crate) fn is_closed(&mut self) -> bool {
         let Self { connection, inbox } = self;
         while inbox.unread.len() < Inbox::READ_SIZE {
-            match inbox.read(connection).now_or_never() {
+            match poll_fn(|cx| inbox.poll_read(connection, cx)).now_or_never() {
                 Some(Ok(0) | Err(_)) => return true,
                 Some(Ok(_)) => {}
                 None => return false,
@@ -103,7 +104,8 @@ pub(crate) struct ReadEnd {
 impl ReadEnd {
     /// As [`Channel::receive`].
     pub(crate) async fn receive(&mut self) -> Result<Message, ChannelError> {
-        self.inbox.receive(&mut self.from).await
+        let Self { from, inbox } = self;
+        poll_fn(|cx| inbox.poll_receive(from, cx)).await
     }
 }
 
@@ -120,22 +122,23 @@ impl Inbox {
     /// How many bytes are read at once.
     const READ_SIZE: usize = 4096;
 
-    async fn receive(
+    /// Waits for the next whole message, without room for one.
+    fn poll_receive(
         &mut self,
         from: &mut (impl AsyncRead + Unpin),
-    ) -> Result<Message, ChannelError> {
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Message, ChannelError>> {
         loop {
             if let Some(message) = self.take()? {
-                return Ok(message);
+                return Poll::Ready(Ok(message));
             }
-            if self.read(from).await? == 0 {
-                return Err(ChannelError::Closed);
+            if ready!(self.poll_read(from, cx))? == 0 {
+                return Poll::Ready(Err(ChannelError::Closed));
             }
         }
     }
 
-    /// The next message, once all of it was read. Not part of `receive`: who waits keeps no room for
-    /// a message.
+    /// The next message, once all of it was read.
     fn take(&mut self) -> Result<Option<Message>, ChannelError> {
         let mut input = &self.unread[..];
         let message = self.reader.read(&mut input)?;
@@ -155,21 +158,22 @@ impl Inbox {
     }
 
     /// Waits for bytes without a buffer to keep them in; there is one once they have come.
-    async fn read(&mut self, from: &mut (impl AsyncRead + Unpin)) -> io::Result<usize> {
-        poll_fn(|cx| {
-            let mut room = [MaybeUninit::uninit(); Self::READ_SIZE];
-            let mut came = ReadBuf::uninit(&mut room);
-            let Poll::Ready(read) = Pin::new(&mut *from).poll_read(cx, &mut came) else {
-                // A connection that lives for days carries more keep-alives than are taken on end;
-                // only those without a pause are a flood.
-                self.reader.take_keep_alives();
-                return Poll::Pending;
-            };
-            read?;
-            self.unread.extend_from_slice(came.filled());
-            Poll::Ready(Ok(came.filled().len()))
-        })
-        .await
+    fn poll_read(
+        &mut self,
+        from: &mut (impl AsyncRead + Unpin),
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        let mut room = [MaybeUninit::uninit(); Self::READ_SIZE];
+        let mut came = ReadBuf::uninit(&mut room);
+        let Poll::Ready(read) = Pin::new(from).poll_read(cx, &mut came) else {
+            // A connection that lives for days carries more keep-alives than are taken on end;
+            // only those without a pause are a flood.
+            self.reader.take_keep_alives();
+            return Poll::Pending;
+        };
+        read?;
+        self.unread.extend_from_slice(came.filled());
+        Poll::Ready(Ok(came.filled().len()))
     }
 }
 

@@ -262,7 +262,7 @@ impl SessionReceiver {
     /// # Errors
     /// [`SessionError`] when it is over in any other way, and every time after that.
     pub async fn receive(&mut self) -> Result<Option<Received>, SessionError> {
-        loop {
+        let lost = loop {
             self.tell();
             match self.event().await {
                 Event::Came(Ok(message)) => {
@@ -287,17 +287,13 @@ impl SessionReceiver {
                     None => self.shared.upkeep().supply(None, moment()),
                 },
                 Event::Told => self.asked().telling = None,
-                Event::Due(Step::SignedOut) => {
-                    self.end().await;
-                    return Ok(None);
-                }
-                Event::Due(Step::Lost(error)) => {
-                    self.end().await;
-                    return Err(error);
-                }
+                Event::Due(Step::SignedOut) => break None,
+                Event::Due(Step::Lost(error)) => break Some(error),
                 Event::Due(Step::Send(_) | Step::Wait { .. }) => {}
             }
-        }
+        };
+        self.end().await;
+        lost.map_or(Ok(None), Err)
     }
 
     /// Takes the binding back, waits until the server has said that it is gone, and closes the

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -60,8 +61,8 @@ pub struct ConnectionFacts {
     pub local: SocketAddr,
     /// The server's end.
     pub peer: SocketAddr,
-    /// What TLS agreed on; `None` on a clear-text connection.
-    pub tls: Option<TlsFacts>,
+    /// What TLS agreed on; `None` on a clear-text connection. Shared by all who keep a copy.
+    pub tls: Option<Arc<TlsFacts>>,
 }
 
 /// What TLS agreed on.
@@ -72,7 +73,7 @@ pub struct TlsFacts {
     /// The cipher suite, by its registered name.
     pub cipher_suite: WireText,
     /// The DNS names that the certificate is for.
-    pub names: Vec<WireText>,
+    pub names: Arc<[WireText]>,
     /// The certificates that the server sent, its own first, each in DER.
     pub chain: Vec<Bytes>,
 }

@@ -233,7 +233,7 @@ async fn the_challenge_names_every_scheme_with_its_realm_target_and_version() {
     );
     let tls = challenged.channel.facts().tls.as_ref().unwrap();
     assert_eq!(tls.version.to_string(), "TLS 1.3");
-    assert_eq!(tls.names, ["pool01.contoso.com".into()]);
+    assert_eq!(*tls.names, ["pool01.contoso.com".into()]);
 }
 
 #[tokio::test]

@@ -85,7 +85,7 @@ fn endpoint(protocol: Protocol, host: &str, port: u16) -> Endpoint {
 fn server(protocol: Protocol) -> Server {
     Server {
         endpoint: endpoint(protocol, "cosmo-ocs-r2.cosmo.local", 5061),
-        certificate: vec!["other.example".into()],
+        certificate: ["other.example".into()].into(),
         names: NameRule::default(),
     }
 }

@@ -9,7 +9,7 @@ use super::{Client, Settings};
 use crate::compression::{Compression, HeaderLayout, Level};
 use crate::discovery::{Search, Seed};
 use crate::random::Random;
-use crate::sign_in::Mechanisms;
+use crate::sign_in::{Mechanisms, Rules};
 use crate::sip::Epid;
 
 /// The settings of a [`Client`].
@@ -53,14 +53,14 @@ impl ClientBuilder {
 
     /// How long a server may take to answer; [`Client::ANSWER_WITHIN`] by default.
     pub fn answer_within(mut self, limit: Duration) -> Self {
-        self.settings.rules.answer_within = limit;
+        self.rules().answer_within = limit;
         self
     }
 
     /// Takes a server that lets us in without asking who we are. By default it is refused: who
     /// authenticates nobody may be anybody.
     pub fn allow_unauthenticated(mut self, allow: bool) -> Self {
-        self.settings.rules.allow_unauthenticated = allow;
+        self.rules().allow_unauthenticated = allow;
         self
     }
 
@@ -68,20 +68,20 @@ impl ClientBuilder {
     /// refused: somebody on the way may have taken the signature off. With Kerberos it always is. It
     /// also lets unsigned messages into the session.
     pub fn allow_unsigned(mut self, allow: bool) -> Self {
-        self.settings.rules.allow_unsigned = allow;
+        self.rules().allow_unsigned = allow;
         self
     }
 
     /// How to prove who the user is; [`Mechanisms::default`] by default.
     pub fn mechanisms(mut self, mechanisms: Mechanisms) -> Self {
-        self.settings.rules.mechanisms = mechanisms;
+        self.rules().mechanisms = mechanisms;
         self
     }
 
     /// Whether to sign in as the user who is logged on, where a mechanism can, before a password is
     /// asked for: by default it does (`DisableNTCredentials` forbids it).
     pub fn current_user(mut self, current: bool) -> Self {
-        self.settings.rules.current_user = current;
+        self.rules().current_user = current;
         self
     }
 
@@ -126,6 +126,10 @@ impl ClientBuilder {
         let turns = limit.clamp(1, Semaphore::MAX_PERMITS);
         self.settings.turns = Arc::new(Semaphore::new(turns));
         self
+    }
+
+    fn rules(&mut self) -> &mut Rules {
+        Arc::make_mut(&mut self.settings.rules)
     }
 
     /// The client.

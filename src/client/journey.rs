@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::ops::ControlFlow::{self, Break, Continue};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use tokio::time::error::Elapsed;
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use tokio::time::{timeout, timeout_at};
 
 use super::Client;
@@ -23,9 +25,8 @@ use crate::session::Session;
 use crate::sign_in::{
     CredentialCache, Redirects, Registration, Server, SignIn, SignInError, Step, Verdict,
 };
-use crate::sip::{Contact, Message};
+use crate::sip::Contact;
 use crate::text::WireText;
-use crate::transport::ConnectionFacts;
 use crate::upkeep::Upkeep;
 
 /// A sign-in that has come to its good end: where, as what, how it was found, and the session.
@@ -78,8 +79,9 @@ enum Reached {
     Again(Endpoint),
 }
 
-/// What is kept from server to server.
-struct Luggage<'a> {
+/// A sign-in under way: what is kept from server to server, and from search to search.
+struct Journey<'a> {
+    client: &'a Client,
     address: &'a SipAddress,
     source: &'a dyn CredentialSource,
     seed: Seed,
@@ -87,19 +89,16 @@ struct Luggage<'a> {
     /// Of how many rejected credentials the source has been told.
     told: usize,
     redirects: Redirects,
+    /// Where redirects lead that were not followed yet, the next one last.
+    targets: Vec<Endpoint>,
+    /// Why the first search that failed did.
+    failure: Option<Failed>,
     /// How long servers asked to be left alone, at the longest.
     retry_after: Option<Duration>,
     /// Whether a server was called back that hung up.
     called_back: bool,
-}
-
-impl Luggage<'_> {
-    /// The next rejected credentials of which the source was not told.
-    fn untold(&mut self, cache: &CredentialCache) -> Option<Credentials> {
-        let rejected = cache.rejected().get(self.told)?.clone();
-        self.told = self.told.saturating_add(1);
-        Some(rejected)
-    }
+    /// To call a server back cuts the search short that named it.
+    cut_short: bool,
 }
 
 /// A way to fail. Boxed: it is rare and large, and every future on the way keeps room for one.
@@ -112,91 +111,110 @@ impl Client {
         source: &dyn CredentialSource,
     ) -> Result<SignedIn, SignInFailure> {
         let search = &self.settings.search;
-        let seed = self.seed(address)?;
-        let mut luggage = Luggage {
+        let mut journey = Journey {
+            client: self,
             address,
             source,
-            seed,
+            seed: self.seed(address)?,
             cache: CredentialCache::new(),
             told: 0,
             redirects: Redirects::new(address.domain().clone(), search.names().clone()),
+            targets: Vec::new(),
+            failure: None,
             retry_after: None,
             called_back: false,
+            cut_short: false,
         };
-        let mut targets: Vec<Endpoint> = Vec::new();
-        let (mut failure, mut again) = (None, None);
         let mut traces = Vec::new();
-        let (mut reached, first) = self.reach(search, &mut luggage).await;
-        // To call a server back cuts the search short that named it.
-        let mut cut_short = false;
-        let kind = loop {
-            match reached {
-                Ok(Reached::In(arrived)) => return Ok(arrived.after(*first, traces)),
-                Ok(Reached::Sent(from, contacts, protection)) => {
-                    match luggage.redirects.follow(&from, &contacts, protection) {
-                        Ok(further) => targets.extend(further.into_iter().rev()),
-                        Err(error) => break SignInFailureKind::SignIn(from, *error).into(),
-                    }
+        let (mut reached, first) = journey.reach(search).await;
+        loop {
+            let search = match journey.next(reached, &first, traces.is_empty()) {
+                Continue(search) => search,
+                Break(Ok(arrived)) => return Ok(arrived.after(*first, traces)),
+                Break(Err(kind)) => {
+                    let retry_after = journey.retry_after;
+                    return Err(SignInFailure::of_journey(kind, first, traces, retry_after));
                 }
-                Ok(Reached::Again(endpoint)) => {
-                    cut_short = traces.is_empty();
-                    again = Some(endpoint);
-                }
-                Err(kind) if !kind.may_be_mended() => break kind,
-                Err(_) if std::mem::take(&mut cut_short) => {
-                    let trace;
-                    (reached, trace) = self.reach(search, &mut luggage).await;
-                    traces.push(*trace);
-                    continue;
-                }
-                Err(kind) => {
-                    failure.get_or_insert(kind);
-                }
-            }
-            // A target that came to be visited while it waited is not visited again.
-            let visit = |endpoint: &Endpoint| luggage.redirects.visit(endpoint);
-            let next = again.take().or_else(|| std::iter::from_fn(|| targets.pop()).find(visit));
-            let Some(endpoint) = next else {
-                break failure.unwrap_or_else(|| {
-                    let cause = first.cause();
-                    SignInFailureKind::NoServer { cause, refusals: Vec::new() }.into()
-                });
             };
             let trace;
-            (reached, trace) = self.reach(&search.redirected_to(endpoint), &mut luggage).await;
+            (reached, trace) = journey.reach(&search).await;
             traces.push(*trace);
-        };
-        Err(SignInFailure::of_journey(kind, first, traces, luggage.retry_after))
+        }
+    }
+}
+
+impl Journey<'_> {
+    /// Where to search after what a search `reached`, or how it ends; the trace of the `first` search
+    /// says why there is no server, and whether that was the `only` one.
+    fn next(
+        &mut self,
+        reached: Result<Reached, Failed>,
+        first: &Trace,
+        only: bool,
+    ) -> ControlFlow<Result<Box<Arrived>, Failed>, Search> {
+        let search = &self.client.settings.search;
+        let mut again = None;
+        match reached {
+            Ok(Reached::In(arrived)) => return Break(Ok(arrived)),
+            Ok(Reached::Sent(from, contacts, protection)) => {
+                match self.redirects.follow(&from, &contacts, protection) {
+                    Ok(further) => self.targets.extend(further.into_iter().rev()),
+                    Err(error) => {
+                        return Break(Err(SignInFailureKind::SignIn(from, *error).into()));
+                    }
+                }
+            }
+            Ok(Reached::Again(endpoint)) => {
+                self.cut_short = only;
+                again = Some(endpoint);
+            }
+            Err(kind) if !kind.may_be_mended() => return Break(Err(kind)),
+            Err(_) if std::mem::take(&mut self.cut_short) => return Continue(search.clone()),
+            Err(kind) => {
+                self.failure.get_or_insert(kind);
+            }
+        }
+        // A target that came to be visited while it waited is not visited again.
+        let visit = |endpoint: &Endpoint| self.redirects.visit(endpoint);
+        match again.or_else(|| std::iter::from_fn(|| self.targets.pop()).find(visit)) {
+            Some(endpoint) => Continue(search.redirected_to(endpoint)),
+            None => Break(Err(self.failure.take().unwrap_or_else(|| {
+                let cause = first.cause();
+                SignInFailureKind::NoServer { cause, refusals: Vec::new() }.into()
+            }))),
+        }
     }
 
     /// Searches, and talks to one server after the other until one has the last word.
-    async fn reach(
-        &self,
-        search: &Search,
-        luggage: &mut Luggage<'_>,
-    ) -> (Result<Reached, Failed>, Box<Trace>) {
-        let plan = DiscoveryPlan::new(luggage.address, search, luggage.seed, now());
-        let mut walk = Walk::new(&self.settings, plan);
+    async fn reach(&mut self, search: &Search) -> (Result<Reached, Failed>, Box<Trace>) {
+        let plan = DiscoveryPlan::new(self.address, search, self.seed, now());
+        let mut walk = Walk::new(&self.client.settings, plan);
         let (mut refusals, mut telling) = (Vec::new(), None::<Failed>);
         let reached = loop {
-            let Connected { connection, endpoint, address: peer, token } =
-                match walk.connection().await {
-                    Ok(connected) => connected,
-                    Err(cause) => {
-                        break Err(match telling {
-                            Some(kind) if matches!(cause, Cause::Answer(..)) => kind,
-                            _ => SignInFailureKind::NoServer { cause, refusals }.into(),
-                        });
-                    }
-                };
-            luggage.redirects.visit(&endpoint);
-            let conversed = match self.channel(luggage.address, &endpoint, connection).await {
-                Ok((channel, said)) => {
+            // In a block of its own: what is named in it takes no room in the future afterwards.
+            let (token, mut begun) = {
+                let Connected { connection, endpoint, address: peer, token } =
+                    match walk.connection().await {
+                        Ok(connected) => connected,
+                        Err(cause) => {
+                            break Err(match telling {
+                                Some(kind) if matches!(cause, Cause::Answer(..)) => kind,
+                                _ => SignInFailureKind::NoServer { cause, refusals }.into(),
+                            });
+                        }
+                    };
+                self.redirects.visit(&endpoint);
+                let opened = self.client.channel(self.address, &endpoint, connection).await;
+                let begun = opened.and_then(|(channel, said)| {
                     said.into_iter().for_each(|said| walk.plan.note(said, now()));
-                    self.converse(&endpoint, &peer, channel, luggage).await
-                }
-                Err(kind) => Err(kind),
+                    Conversation::begin(self, endpoint, peer, channel)
+                });
+                (token, begun)
             };
+            if let Ok(conversation) = &mut begun {
+                conversation.hold().await;
+            }
+            let conversed = begun.and_then(Conversation::end);
             let kind = match conversed {
                 Ok(Reached::In(arrived)) => break Ok(Reached::In(arrived)),
                 Ok(elsewhere) => {
@@ -211,10 +229,10 @@ impl Client {
                 break Err(kind);
             }
             walk.plan.handle(token.useless(why), now());
-            if let SignInFailureKind::SignIn(_, error) = &*kind {
+            if let SignInFailureKind::SignIn(endpoint, error) = &*kind {
                 let refusal = error.refusal();
-                refusals.extend(refusal.map(|refusal| (endpoint, refusal.clone())));
-                luggage.retry_after = luggage.retry_after.max(error.retry_after());
+                refusals.extend(refusal.map(|refusal| (endpoint.clone(), refusal.clone())));
+                self.retry_after = self.retry_after.max(error.retry_after());
                 let wrong = matches!(error, SignInError::SignatureWrong(_));
                 if wrong || telling.is_none() {
                     telling = Some(kind);
@@ -224,105 +242,128 @@ impl Client {
         (reached, Box::new(walk.plan.into_trace()))
     }
 
-    /// Signs in at one server.
-    async fn converse(
-        &self,
-        endpoint: &Endpoint,
-        peer: &SocketAddr,
-        mut channel: Channel,
-        luggage: &mut Luggage<'_>,
-    ) -> Result<Reached, Failed> {
-        let settings = &*self.settings;
-        let mut sign_in = self.sign_in_at(endpoint, channel.facts(), luggage)?;
-        // Somebody was asked, and what he gave was not shown to this server yet.
-        let mut asked = false;
-        loop {
-            match &sign_in.poll_step(now()) {
-                Step::Send(bytes) => {
-                    asked &= !sign_in.has_proved();
-                    match timeout(settings.rules.answer_within, channel.send(bytes)).await {
-                        Ok(Ok(())) => {}
-                        Ok(Err(error)) => sign_in.lost(WireText::printed(&error)),
-                        Err(_) => sign_in.lost("it does not read".into()),
-                    }
-                }
-                Step::Wait { until } => {
-                    let came = timeout_at((*until).into(), channel.receive()).await;
-                    hear(&mut sign_in, came);
-                    while let Some(rejected) = luggage.untold(sign_in.cache()) {
-                        let Luggage { source, address, .. } = luggage;
-                        source.judged(address, &rejected, Verdict::Rejected).await;
-                    }
-                }
-                Step::AskCredentials(request) => {
-                    asked = true;
-                    let credentials = luggage.source.credentials(request).await;
-                    sign_in.supply(credentials, moment());
-                    if channel.is_closed() {
-                        sign_in.lost(WireText::printed(&ChannelError::Closed));
-                    }
-                }
-                Step::SignedIn(_) | Step::Redirected { .. } | Step::Failed(_) => break,
-            }
-        }
-        if let Some(accepted) = sign_in.accepted().cloned() {
-            luggage.source.judged(luggage.address, &accepted, Verdict::Accepted).await;
-        }
-        luggage.cache = sign_in.cache().clone();
-        let failed = |error| Err(SignInFailureKind::SignIn(endpoint.clone(), error).into());
-        match sign_in.poll_step(now()) {
-            Step::SignedIn(registration) => match Upkeep::new(sign_in, luggage.seed, now()) {
-                Some(upkeep) => Ok(Reached::In(Box::new(Arrived {
-                    endpoint: endpoint.clone(),
-                    peer: *peer,
-                    registration,
-                    session: Session::new(channel, upkeep),
-                }))),
-                None => failed(SignInError::NoAnswer),
-            },
-            Step::Redirected { contacts, protection } => {
-                Ok(Reached::Sent(endpoint.clone(), contacts, protection))
-            }
-            Step::Failed(SignInError::Lost(_)) if asked && !luggage.called_back => {
-                luggage.called_back = true;
-                Ok(Reached::Again(endpoint.clone()))
-            }
-            Step::Failed(error) => failed(error),
-            Step::Send(_) | Step::Wait { .. } | Step::AskCredentials(_) => {
-                failed(SignInError::NoAnswer)
-            }
-        }
-    }
-
-    /// The machine for one server, with what is known of the user's credentials.
-    fn sign_in_at(
-        &self,
-        endpoint: &Endpoint,
-        facts: &ConnectionFacts,
-        luggage: &mut Luggage<'_>,
-    ) -> Result<SignIn, Failed> {
-        let settings = &*self.settings;
-        let register = self.register(luggage.address, endpoint, facts.local)?;
-        let server = Server {
-            endpoint: endpoint.clone(),
-            certificate: facts.tls.as_ref().map(|tls| tls.names.clone()).unwrap_or_default(),
-            names: settings.search.names().clone(),
-        };
-        let cache = std::mem::take(&mut luggage.cache);
-        let random = Arc::clone(&settings.random);
-        Ok(SignIn::new(register, server, settings.rules.clone(), cache, random))
+    /// The next rejected credentials of which the source was not told.
+    fn untold(&mut self, cache: &CredentialCache) -> Option<Credentials> {
+        let rejected = cache.rejected().get(self.told)?.clone();
+        self.told = self.told.saturating_add(1);
+        Some(rejected)
     }
 }
 
-/// What came while an answer was awaited; nothing in time is for the machine to see.
-fn hear(sign_in: &mut SignIn, came: Result<Result<Message, ChannelError>, Elapsed>) {
-    match came {
-        Ok(Ok(message)) => sign_in.receive(&message, moment()),
-        Ok(Err(error)) => match error.garbage() {
-            Some(why) => sign_in.garbage(why),
-            None => sign_in.lost(WireText::printed(&error)),
-        },
-        Err(_) => {}
+/// The sign-in at one server.
+struct Conversation<'j, 'a> {
+    journey: &'j mut Journey<'a>,
+    peer: SocketAddr,
+    channel: Channel,
+    sign_in: SignIn,
+    /// Somebody was asked, and what he gave was not shown to this server yet.
+    asked: bool,
+}
+
+impl<'j, 'a> Conversation<'j, 'a> {
+    /// With what is known of the user's credentials.
+    fn begin(
+        journey: &'j mut Journey<'a>,
+        endpoint: Endpoint,
+        peer: SocketAddr,
+        channel: Channel,
+    ) -> Result<Self, Failed> {
+        let (facts, settings) = (channel.facts(), &*journey.client.settings);
+        let register = journey.client.register(journey.address, &endpoint, facts.local)?;
+        let server = Server {
+            endpoint,
+            certificate: facts.tls.as_ref().map(|tls| tls.names.clone()).unwrap_or_default(),
+            names: settings.search.names().clone(),
+        };
+        let cache = std::mem::take(&mut journey.cache);
+        let (rules, random) = (Arc::clone(&settings.rules), Arc::clone(&settings.random));
+        let sign_in = SignIn::new(register, server, rules, cache, random);
+        Ok(Self { journey, peer, channel, sign_in, asked: false })
+    }
+
+    /// Goes on until the machine says how it ended.
+    async fn hold(&mut self) {
+        while let Some(doing) = self.doing() {
+            doing.await;
+        }
+        let Journey { source, address, .. } = self.journey;
+        if let Some(accepted) = self.sign_in.accepted() {
+            source.judged(address, accepted, Verdict::Accepted).await;
+        }
+    }
+
+    /// What is to be done next: to tell the source what it does not know yet, or what the machine
+    /// wants. Boxed: who waits for one thing keeps no room for another.
+    fn doing(&mut self) -> Option<BoxFuture<'_, ()>> {
+        if let Some(rejected) = self.journey.untold(self.sign_in.cache()) {
+            let Journey { source, address, .. } = *self.journey;
+            return Some(Box::pin(async move {
+                source.judged(address, &rejected, Verdict::Rejected).await;
+            }));
+        }
+        Some(match self.sign_in.poll_step(now()) {
+            Step::Send(bytes) => Box::pin(self.send(bytes)),
+            Step::Wait { until } => Box::pin(self.hear(until)),
+            Step::AskCredentials(request) => Box::pin(async move {
+                self.asked = true;
+                let credentials = self.journey.source.credentials(&request).await;
+                self.sign_in.supply(credentials, moment());
+                if self.channel.is_closed() {
+                    self.sign_in.lost(WireText::printed(&ChannelError::Closed));
+                }
+            }),
+            Step::SignedIn(_) | Step::Redirected { .. } | Step::Failed(_) => return None,
+        })
+    }
+
+    async fn send(&mut self, bytes: Bytes) {
+        self.asked &= !self.sign_in.has_proved();
+        let within = self.journey.client.settings.rules.answer_within;
+        match timeout(within, self.channel.send(&bytes)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => self.sign_in.lost(WireText::printed(&error)),
+            Err(_) => self.sign_in.lost("it does not read".into()),
+        }
+    }
+
+    /// Waits for an answer; nothing in time is for the machine to see.
+    async fn hear(&mut self, until: Instant) {
+        match timeout_at(until.into(), self.channel.receive()).await {
+            Ok(Ok(message)) => self.sign_in.receive(&message, moment()),
+            Ok(Err(error)) => match error.garbage() {
+                Some(why) => self.sign_in.garbage(why),
+                None => self.sign_in.lost(WireText::printed(&error)),
+            },
+            Err(_) => {}
+        }
+    }
+
+    /// How it ended.
+    fn end(self) -> Result<Reached, Failed> {
+        let Self { journey, peer, channel, mut sign_in, asked } = self;
+        journey.cache = sign_in.cache().clone();
+        let step = sign_in.poll_step(now());
+        let endpoint = sign_in.server().endpoint.clone();
+        let error = match step {
+            Step::SignedIn(registration) => match Upkeep::new(sign_in, journey.seed, now()) {
+                Some(upkeep) => {
+                    let session = Session::new(channel, upkeep);
+                    let arrived = Arrived { endpoint, peer, registration, session };
+                    return Ok(Reached::In(Box::new(arrived)));
+                }
+                None => SignInError::NoAnswer,
+            },
+            Step::Redirected { contacts, protection } => {
+                return Ok(Reached::Sent(endpoint, contacts, protection));
+            }
+            Step::Failed(SignInError::Lost(_)) if asked && !journey.called_back => {
+                journey.called_back = true;
+                return Ok(Reached::Again(endpoint));
+            }
+            Step::Failed(error) => error,
+            Step::Send(_) | Step::Wait { .. } | Step::AskCredentials(_) => SignInError::NoAnswer,
+        };
+        Err(SignInFailureKind::SignIn(endpoint, error).into())
     }
 }
 

@@ -27,7 +27,8 @@ impl Client {
         if !tls || !self.settings.compression.is_wanted(connection.is_slow()) {
             return Ok((Channel::new(connection), None));
         }
-        let (channel, answer) = self.negotiate(address, endpoint, connection).await?;
+        // Boxed: hardly anybody wants it, and everybody would keep room for it.
+        let (channel, answer) = Box::pin(self.negotiate(address, endpoint, connection)).await?;
         let said = match answer {
             Ok(()) => format!("compression on: {}", Negotiation::NAME),
             Err(declined) => format!("compression off: {declined}"),

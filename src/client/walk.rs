@@ -1,10 +1,11 @@
 //! Carries out the steps of a search, up to the next connection.
 
+use std::future::poll_fn;
+use std::ops::ControlFlow;
+use std::task::Poll;
 use std::time::Instant;
 
-use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
-use futures_util::stream::FuturesUnordered;
 use tokio::time::timeout_at;
 
 use super::Settings;
@@ -26,6 +27,20 @@ impl<'a> Walk<'a> {
 
     /// The next connection to knock at; the search is over when there is none.
     pub(super) async fn connection(&mut self) -> Result<Connected<Box<dyn Connection>>, Cause> {
+        loop {
+            let until = match self.begin() {
+                ControlFlow::Continue(until) => until,
+                ControlFlow::Break(end) => return end,
+            };
+            if let Some(outcome) = self.in_flight.next(until).await {
+                self.plan.handle(outcome, now());
+            }
+        }
+    }
+
+    /// Begins all that the plan wants begun: until when to wait then, or how it ends. Not part of
+    /// `connection`: who waits keeps no room for a step.
+    fn begin(&mut self) -> ControlFlow<Result<Connected<Box<dyn Connection>>, Cause>, Instant> {
         let settings = self.settings;
         loop {
             match self.plan.poll_step(now()) {
@@ -43,19 +58,15 @@ impl<'a> Walk<'a> {
                         Err(failure) => step.failed(failure),
                     }
                 }),
-                Step::Wait { until } => {
-                    if let Some(outcome) = self.in_flight.next(until).await {
-                        self.plan.handle(outcome, now());
-                    }
-                }
+                Step::Wait { until } => return ControlFlow::Continue(until),
                 Step::Connected(connected) => {
-                    self.in_flight.steps.clear();
-                    return Ok(connected);
+                    self.in_flight = InFlight::default();
+                    return ControlFlow::Break(Ok(connected));
                 }
                 // An idle plan is owed its token, which was handed in or dropped with the search;
                 // either way there is nothing left to wait for.
-                Step::Idle => return Err(self.plan.trace().cause()),
-                Step::Exhausted(cause) => return Err(cause),
+                Step::Idle => return ControlFlow::Break(Err(self.plan.trace().cause())),
+                Step::Exhausted(cause) => return ControlFlow::Break(Err(cause)),
             }
         }
     }
@@ -64,25 +75,37 @@ impl<'a> Walk<'a> {
 /// What a step brought.
 type Brought = Outcome<Box<dyn Connection>>;
 
-/// The lookups and connects that are under way. Dropping it drops them all.
+/// The lookups and connects that are under way, in the order in which they began: so few that each is
+/// looked at whenever something happens. Dropping it drops them all.
 #[derive(Default)]
-struct InFlight<'a> {
-    steps: FuturesUnordered<BoxFuture<'a, Option<Brought>>>,
+struct InFlight<'a>(Vec<Begun<'a>>);
+
+struct Begun<'a> {
+    until: Instant,
+    step: BoxFuture<'a, Brought>,
 }
 
 impl<'a> InFlight<'a> {
-    /// Carries out a step, and frees what it holds when its time is over: the plan has given it up
-    /// by then.
     fn carry_out(&mut self, until: Instant, step: impl Future<Output = Brought> + Send + 'a) {
-        self.steps.push(Box::pin(async move { timeout_at(until.into(), step).await.ok() }));
+        self.0.push(Begun { until, step: Box::pin(step) });
     }
 
-    /// The next outcome, if one comes before `until`.
+    /// The next outcome, if one comes before `until`, or before the time of a step is over. Then what
+    /// it holds is freed: the plan has given it up.
     async fn next(&mut self, until: Instant) -> Option<Brought> {
-        if self.steps.is_empty() {
-            tokio::time::sleep_until(until.into()).await;
-            return None;
-        }
-        timeout_at(until.into(), self.steps.next()).await.ok()??
+        let now = now();
+        self.0.retain(|begun| now < begun.until);
+        let until = self.0.iter().map(|begun| begun.until).fold(until, Instant::min);
+        let came = poll_fn(|cx| {
+            let mut steps = self.0.iter_mut().enumerate();
+            let ready = steps.find_map(|(at, begun)| match begun.step.as_mut().poll(cx) {
+                Poll::Ready(outcome) => Some((at, outcome)),
+                Poll::Pending => None,
+            });
+            let Some((at, outcome)) = ready else { return Poll::Pending };
+            self.0.remove(at);
+            Poll::Ready(outcome)
+        });
+        timeout_at(until.into(), came).await.ok()
     }
 }

@@ -75,12 +75,11 @@ impl Shared {
     /// Does what is due, until the caller or the end is.
     pub(super) async fn due(&self) -> Step {
         loop {
-            match self.attend().await {
-                Step::Wait { until } => {
-                    let _ = timeout_at(until.into(), self.changed.notified()).await;
-                }
+            let until = match self.attend().await {
+                Step::Wait { until } => until,
                 step => return step,
-            }
+            };
+            let _ = timeout_at(until.into(), self.changed.notified()).await;
         }
     }
 

@@ -11,7 +11,13 @@ use crate::text::WireText;
 /// What a server rejected is never sent again, to no server and by no mechanism: each time would
 /// count towards locking the account. What was not rejected may be used at the next server.
 #[derive(Clone, Debug, Default)]
-pub struct CredentialCache {
+pub struct CredentialCache(
+    /// Boxed: until somebody is asked there is nothing.
+    Option<Box<Given>>,
+);
+
+#[derive(Clone, Debug, Default)]
+struct Given {
     held: Option<Credentials>,
     rejected: Vec<Credentials>,
 }
@@ -23,25 +29,27 @@ impl CredentialCache {
     }
 
     pub(crate) fn held(&self) -> Option<&Credentials> {
-        self.held.as_ref()
+        self.0.as_ref()?.held.as_ref()
     }
 
     /// What servers rejected so far, in that order.
     pub fn rejected(&self) -> &[Credentials] {
-        &self.rejected
+        self.0.as_ref().map_or(&[], |given| &given.rejected)
     }
 
     /// Takes what the user gave, unless it was rejected before.
     pub(super) fn take(&mut self, credentials: Credentials) -> bool {
-        let new = !self.rejected.iter().any(|rejected| rejected.are(&credentials));
+        let new = !self.rejected().iter().any(|rejected| rejected.are(&credentials));
         if new {
-            self.held = Some(credentials);
+            self.0.get_or_insert_default().held = Some(credentials);
         }
         new
     }
 
     pub(super) fn reject(&mut self) {
-        self.rejected.extend(self.held.take());
+        if let Some(given) = &mut self.0 {
+            given.rejected.extend(given.held.take());
+        }
     }
 }
 

@@ -22,7 +22,7 @@ use crate::text::WireText;
 pub struct SignIn {
     pub(super) register: Register,
     pub(super) server: Server,
-    pub(super) rules: Rules,
+    pub(super) rules: Arc<Rules>,
     pub(super) cache: CredentialCache,
     pub(super) random: Arc<dyn Random>,
     /// What the server asked for, the latest of each kind.
@@ -65,7 +65,9 @@ pub(super) enum Next {
     Send(Bytes),
     /// It was sent: wait for the answer.
     Hear(Instant),
-    /// Ask, or say how it ended; again and again. Boxed: while a message is under way there is none.
+    /// Ask for credentials for this mechanism, again and again.
+    Ask(usize),
+    /// Say how it ended, again and again. Boxed: while it goes on there is none.
     Say(Box<Step>),
 }
 
@@ -73,7 +75,7 @@ pub(super) enum Next {
 pub(crate) struct Welcome {
     pub(crate) register: Register,
     pub(crate) server: Server,
-    pub(crate) rules: Rules,
+    pub(crate) rules: Arc<Rules>,
     pub(crate) cache: CredentialCache,
     pub(crate) random: Arc<dyn Random>,
     pub(crate) proof: Option<Proof>,
@@ -94,7 +96,7 @@ impl SignIn {
     pub fn new(
         register: Register,
         server: Server,
-        rules: Rules,
+        rules: impl Into<Arc<Rules>>,
         cache: CredentialCache,
         random: Arc<dyn Random>,
     ) -> Self {
@@ -102,7 +104,7 @@ impl SignIn {
             next: Next::Send(register.write()),
             register,
             server,
-            rules,
+            rules: rules.into(),
             cache,
             random,
             offer: Vec::new(),
@@ -121,6 +123,10 @@ impl SignIn {
     pub fn poll_step(&mut self, now: Instant) -> Step {
         match &self.next {
             Next::Say(step) => Step::clone(step),
+            Next::Ask(at) => match self.request(*at) {
+                Some(request) => Step::AskCredentials(request),
+                None => Step::Failed(self.no_common_scheme()),
+            },
             Next::Send(bytes) => {
                 let bytes = bytes.clone();
                 let until = later(now, self.rules.answer_within);
@@ -156,15 +162,15 @@ impl SignIn {
     /// Hands in what [`Step::AskCredentials`] asked for; `None` when nobody knows. What was rejected
     /// before counts as nothing.
     pub fn supply(&mut self, credentials: Option<Credentials>, now: Now) {
-        let Some(Step::AskCredentials(request)) = self.said() else { return };
-        let scheme = request.scheme.clone();
+        let Next::Ask(at) = self.next else { return };
         let by = self.asker;
         if credentials.is_some_and(|credentials| self.cache.take(credentials)) {
             self.spent.retain(|(.., who)| *who == Who::CurrentUser);
             self.prove(by, now);
         } else if !self.cache.rejected().is_empty() {
-            let scheme = self.rejected.take().unwrap_or(scheme);
-            self.fail(SignInError::Rejected(scheme));
+            let asked = self.rules.mechanisms.get(at).map(Method::scheme);
+            let rejected = self.rejected.take().or(asked).map(SignInError::Rejected);
+            self.fail(rejected.unwrap_or_else(|| self.no_common_scheme()));
         } else {
             self.fail(SignInError::CredentialsNeeded);
         }
@@ -181,7 +187,7 @@ impl SignIn {
     }
 
     fn broken(&mut self, error: SignInError) {
-        if matches!(self.said(), None | Some(Step::AskCredentials(_))) {
+        if self.said().is_none() {
             self.fail(error);
         }
     }
@@ -189,6 +195,11 @@ impl SignIn {
     /// The last request: the next REGISTER of the dialog is [`Register::next`].
     pub fn register(&self) -> &Register {
         &self.register
+    }
+
+    /// The server at the other end.
+    pub fn server(&self) -> &Server {
+        &self.server
     }
 
     /// What is known of the user's credentials, for the next server.
@@ -228,11 +239,11 @@ impl SignIn {
         Some(Welcome { register, server, rules, cache, random, proof, beside, registration })
     }
 
-    /// What is said again and again.
+    /// How it ended.
     fn said(&self) -> Option<&Step> {
         match &self.next {
             Next::Say(step) => Some(step),
-            Next::Send(_) | Next::Hear(_) => None,
+            Next::Ask(_) | Next::Send(_) | Next::Hear(_) => None,
         }
     }
 
@@ -317,7 +328,7 @@ impl SignIn {
             self.offer.retain(|(who, known)| *who != by || kind(known) != kind(challenge));
             // One at a time: most servers offer one, and room for four is a kilobyte.
             self.offer.reserve_exact(1);
-            self.offer.push((by, challenge.clone()));
+            self.offer.push((by, challenge.apart()));
         }
         let turns = self.proof.as_ref().is_some_and(|running| running.by != by);
         if turns && !self.turn_to(by) {
@@ -358,7 +369,7 @@ impl SignIn {
             Err(Unanswered::Rejected) => {
                 self.rejected = self.rules.mechanisms.get(at).map(Method::scheme);
                 match who {
-                    Who::CurrentUser => self.rules.current_user = false,
+                    Who::CurrentUser => Arc::make_mut(&mut self.rules).current_user = false,
                     Who::Supplied => self.cache.reject(),
                 }
                 self.prove(by, now);

@@ -21,7 +21,14 @@ impl SignIn {
         let supplied = held.as_ref().map(|held| (Who::Supplied, Identity::Supplied(held)));
         for (who, identity) in current.into_iter().chain(supplied) {
             while let Some((at, method, challenge)) = self.best(by, who, identity) {
-                match self.begin(&method, (by, &challenge), identity, now) {
+                let checked = self.check(method, challenge);
+                let started = checked
+                    .and_then(|()| method.start((by, challenge), identity, now, &*self.random));
+                let sent = started.and_then(|mut proof| {
+                    self.send(&mut proof)?;
+                    Ok(proof)
+                });
+                match sent {
                     Ok(proof) => {
                         self.proof = Some(Running { by, at, who, proof });
                         return;
@@ -31,19 +38,6 @@ impl SignIn {
             }
         }
         self.ask(by, held.is_none());
-    }
-
-    fn begin(
-        &mut self,
-        method: &Method,
-        (by, challenge): (Challenger, &Challenge),
-        identity: Identity<'_>,
-        now: Now,
-    ) -> Result<Proof, Trouble> {
-        self.check(method, challenge)?;
-        let mut proof = method.start((by, challenge), identity, now, &*self.random)?;
-        self.send(&mut proof)?;
-        Ok(proof)
     }
 
     /// That a challenge can be answered at all, and may be answered to this server.
@@ -58,50 +52,55 @@ impl SignIn {
         by: Challenger,
         who: Who,
         identity: Identity<'_>,
-    ) -> Option<(usize, Method, Challenge)> {
+    ) -> Option<(usize, &Method, &Challenge)> {
         let mechanisms = self.rules.mechanisms.over(self.server.endpoint.protocol);
         let mut usable = mechanisms
             .filter(|(at, method)| !self.spent.contains(&(by, *at, who)) && method.takes(identity));
-        usable.find_map(|(at, method)| {
-            let mut offer = self.offer.iter().filter(|(asker, _)| *asker == by);
-            let (_, challenge) = offer.find(|(_, c)| method.answers(c))?;
-            Some((at, method.clone(), challenge.clone()))
-        })
+        usable.find_map(|(at, method)| Some((at, method, self.challenge(by, method)?)))
+    }
+
+    /// The challenge of whoever asks that `method` answers.
+    fn challenge(&self, by: Challenger, method: &Method) -> Option<&Challenge> {
+        let mut offer = self.offer.iter().filter(|(asker, _)| *asker == by);
+        offer.find(|(_, c)| method.answers(c)).map(|(_, challenge)| challenge)
     }
 
     fn ask(&mut self, by: Challenger, wanted: bool) {
         // Whether a mechanism takes passwords does not depend on whose it is.
         let anybody = "user".parse().ok().map(|account| Credentials::new(account, ""));
         let identity = anybody.as_ref().filter(|_| wanted).map(Identity::Supplied);
-        let mut best = None;
-        while let Some(found) = identity.and_then(|identity| self.best(by, Who::Supplied, identity))
+        while let Some((at, method, challenge)) =
+            identity.and_then(|identity| self.best(by, Who::Supplied, identity))
         {
-            let (at, method, challenge) = &found;
             match self.check(method, challenge) {
                 Ok(()) => {
-                    best = Some(found);
-                    break;
+                    self.next = Next::Ask(at);
+                    return;
                 }
                 // Nobody is asked for a password that cannot be used.
-                Err(trouble) => self.give_up(by, *at, Who::Supplied, trouble),
+                Err(trouble) => self.give_up(by, at, Who::Supplied, trouble),
             }
         }
-        self.say(match (best, self.rejected.clone()) {
-            (Some((_, method, challenge)), _) => Step::AskCredentials(CredentialRequest {
-                address: self.register.address().clone(),
-                endpoint: self.server.endpoint.clone(),
-                realm: challenge.realm().unwrap_or_default().into(),
-                target: challenge.target_name().map(WireText::new),
-                scheme: method.scheme(),
-                reason: if self.cache.rejected().is_empty() {
-                    AskReason::FirstTime
-                } else {
-                    AskReason::Rejected
-                },
-            }),
-            (None, Some(scheme)) => Step::Failed(SignInError::Rejected(scheme)),
-            (None, None) => Step::Failed(self.no_common_scheme()),
-        });
+        let error = self.rejected.clone().map(SignInError::Rejected);
+        self.say(Step::Failed(error.unwrap_or_else(|| self.no_common_scheme())));
+    }
+
+    /// What to ask for.
+    pub(super) fn request(&self, at: usize) -> Option<CredentialRequest> {
+        let method = self.rules.mechanisms.get(at)?;
+        let challenge = self.challenge(self.asker, method)?;
+        Some(CredentialRequest {
+            address: self.register.address().clone(),
+            endpoint: self.server.endpoint.clone(),
+            realm: challenge.realm().unwrap_or_default().into(),
+            target: challenge.target_name().map(WireText::new),
+            scheme: method.scheme(),
+            reason: if self.cache.rejected().is_empty() {
+                AskReason::FirstTime
+            } else {
+                AskReason::Rejected
+            },
+        })
     }
 
     pub(super) fn no_common_scheme(&self) -> SignInError {

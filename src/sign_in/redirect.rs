@@ -39,6 +39,8 @@ impl Redirects {
         let visited = (endpoint.host.host().clone(), endpoint.port);
         let new = !self.visited.contains(&visited);
         if new {
+            // One at a time: most sign-ins meet one.
+            self.visited.reserve_exact(1);
             self.visited.push(visited);
         }
         new

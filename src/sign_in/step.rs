@@ -1,5 +1,6 @@
 //! What a sign-in wants next, and what it is told at its beginning.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -49,7 +50,7 @@ pub struct Server {
     /// Protocol, host and port.
     pub endpoint: Endpoint,
     /// The names in its certificate, which was accepted.
-    pub certificate: Vec<WireText>,
+    pub certificate: Arc<[WireText]>,
     /// Which other hosts of the domain would be trusted.
     pub names: NameRule,
 }

@@ -65,6 +65,11 @@ impl Challenge {
         Unread { value, at: 0 }.take(Self::LIMIT).collect()
     }
 
+    /// The same in memory of its own: who keeps it does not keep the message.
+    pub(crate) fn apart(&self) -> Self {
+        Self { text: Bytes::copy_from_slice(&self.text), ..self.clone() }
+    }
+
     /// What kind of proof it wants.
     pub fn scheme(&self) -> &Scheme {
         &self.scheme

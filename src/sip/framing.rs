@@ -27,15 +27,21 @@ use super::message::Message;
 /// ```
 #[derive(Debug, Default)]
 pub struct MessageReader {
-    /// The beginning of an unfinished message.
-    held: Vec<u8>,
-    head: Head,
-    /// Where the body of the unfinished message begins and ends, once that is known.
-    body: Option<(usize, usize)>,
+    /// Boxed: few messages are cut, and a connection is silent most of its life.
+    unfinished: Option<Box<Unfinished>>,
     /// A CR came in front of a message and waits for its LF.
     half_keep_alive: bool,
     keep_alives: u32,
     failed: Option<FramingError>,
+}
+
+/// A message of which not all is there.
+#[derive(Debug, Default)]
+struct Unfinished {
+    held: Vec<u8>,
+    head: Head,
+    /// Where the body begins and ends, once that is known.
+    body: Option<(usize, usize)>,
 }
 
 impl MessageReader {
@@ -52,7 +58,6 @@ impl MessageReader {
         let message = self.message(input);
         if let Err(error) = &message {
             self.failed = Some(error.clone());
-            self.held = Vec::new();
         }
         message
     }
@@ -67,49 +72,35 @@ impl MessageReader {
 
     /// How many bytes of an unfinished message are held.
     pub fn held(&self) -> usize {
-        self.held.len()
+        self.unfinished.as_ref().map_or(0, |unfinished| unfinished.held.len())
     }
 
     fn message(&mut self, input: &mut &[u8]) -> Result<Option<Message>, FramingError> {
-        if self.held.is_empty() {
+        let Some(mut unfinished) = self.unfinished.take() else {
             self.skip_keep_alives(input)?;
             return self.first_bytes(input);
+        };
+        let message = unfinished.read_on(input)?;
+        if message.is_none() {
+            self.unfinished = Some(unfinished);
         }
-        while !input.is_empty() {
-            // Not a byte of the next message is taken, as far as that is known.
-            let wanted = self.body.map_or(Limits::MESSAGE, |(_, end)| end);
-            let room = wanted.saturating_sub(self.held.len());
-            let (taken, rest) = input.split_at_checked(room).unwrap_or((input, &[]));
-            let before = self.held.len();
-            self.held.extend_from_slice(taken);
-            let Some((body, end)) = scan(&mut self.head, &mut self.body, &self.held)? else {
-                *input = rest;
-                continue;
-            };
-            // The bytes held before were no whole message, so what stands behind it is of `taken`.
-            let used = end.saturating_sub(before);
-            *input = input.get(used..).unwrap_or_default();
-            self.held.truncate(end);
-            let bytes = Bytes::from(std::mem::take(&mut self.held));
-            return self.finish(bytes, body).map(Some);
-        }
-        Ok(None)
+        Ok(message)
     }
 
     /// A message that begins in `input` is read there, and copied once.
     fn first_bytes(&mut self, input: &mut &[u8]) -> Result<Option<Message>, FramingError> {
-        let Some((body, end)) = scan(&mut self.head, &mut self.body, input)? else {
-            self.held.extend_from_slice(std::mem::take(input));
+        if input.is_empty() {
+            return Ok(None);
+        }
+        let mut begun = Unfinished::default();
+        let Some((body, end)) = scan(&mut begun.head, &mut begun.body, input)? else {
+            begun.held.extend_from_slice(std::mem::take(input));
+            self.unfinished = Some(Box::new(begun));
             return Ok(None);
         };
         let (message, rest) = input.split_at_checked(end).unwrap_or((input, &[]));
         *input = rest;
-        self.finish(Bytes::copy_from_slice(message), body).map(Some)
-    }
-
-    fn finish(&mut self, bytes: Bytes, body: usize) -> Result<Message, FramingError> {
-        self.body = None;
-        Message::assemble(std::mem::take(&mut self.head), bytes, body)
+        Message::assemble(begun.head, Bytes::copy_from_slice(message), body).map(Some)
     }
 
     /// CRLFs in front of a message are ignored (RFC 3261 section 7.5).
@@ -131,6 +122,31 @@ impl MessageReader {
             *input = rest;
         }
         Ok(())
+    }
+}
+
+impl Unfinished {
+    fn read_on(&mut self, input: &mut &[u8]) -> Result<Option<Message>, FramingError> {
+        let Self { held, head, body } = self;
+        while !input.is_empty() {
+            // Not a byte of the next message is taken, as far as that is known.
+            let wanted = body.map_or(Limits::MESSAGE, |(_, end)| end);
+            let room = wanted.saturating_sub(held.len());
+            let (taken, rest) = input.split_at_checked(room).unwrap_or((input, &[]));
+            let before = held.len();
+            held.extend_from_slice(taken);
+            let Some((body, end)) = scan(head, body, held)? else {
+                *input = rest;
+                continue;
+            };
+            // The bytes held before were no whole message, so what stands behind it is of `taken`.
+            let used = end.saturating_sub(before);
+            *input = input.get(used..).unwrap_or_default();
+            held.truncate(end);
+            let bytes = Bytes::from(std::mem::take(held));
+            return Message::assemble(std::mem::take(head), bytes, body).map(Some);
+        }
+        Ok(None)
     }
 }
 

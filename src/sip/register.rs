@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -44,12 +45,11 @@ use crate::text::WireText;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Register {
     address: SipAddress,
-    local: SocketAddr,
+    /// Our end, the [`Tokens`] and the user agent, behind a space each: one copy for the whole dialog.
+    texts: Arc<str>,
     transport: UriTransport,
-    tokens: Tokens,
     epid: Epid,
     instance: InstanceId,
-    user_agent: Box<str>,
     cseq: u32,
     /// Whether it ends the binding.
     ends: bool,
@@ -100,14 +100,15 @@ impl Register {
                 return Err(RegisterError { part, text });
             }
         }
+        let Tokens { call_id, from_tag, branch, contact } = tokens;
+        let local = format!("{}:{}", Host::Ip(local.ip()), local.port());
+        let texts = [&local, &call_id, &from_tag, &branch, &contact, user_agent].join(" ");
         Ok(Self {
             address: address.clone(),
-            local,
+            texts: texts.into(),
             transport,
-            tokens,
             instance: InstanceId::of(&epid),
             epid,
-            user_agent: user_agent.into(),
             cseq: 1,
             ends: false,
         })
@@ -120,12 +121,14 @@ impl Register {
 
     /// The Call-ID of the dialog.
     pub fn call_id(&self) -> &str {
-        &self.tokens.call_id
+        let [_, call_id, ..] = self.texts();
+        call_id
     }
 
     /// The tag of From.
     pub fn from_tag(&self) -> &str {
-        &self.tokens.from_tag
+        let [_, _, from_tag, ..] = self.texts();
+        from_tag
     }
 
     /// The endpoint.
@@ -162,6 +165,12 @@ impl Register {
         self.ends
     }
 
+    /// Only the last, the user agent, may hold a space.
+    fn texts(&self) -> [&str; 6] {
+        let mut texts = self.texts.splitn(6, ' ');
+        std::array::from_fn(|_| texts.next().unwrap_or_default())
+    }
+
     /// The bytes of the request.
     pub fn write(&self) -> Bytes {
         let mut text = String::with_capacity(1024);
@@ -171,11 +180,10 @@ impl Register {
     }
 
     fn write_to(&self, out: &mut String) -> std::fmt::Result {
-        let Self { address, epid, instance, user_agent, cseq, tokens, .. } = self;
+        let Self { address, epid, instance, cseq, .. } = self;
+        let [local, call_id, from_tag, branch, contact, user_agent] = self.texts();
         let domain = address.domain();
-        let local = format!("{}:{}", Host::Ip(self.local.ip()), self.local.port());
         let (via, transport) = (self.transport.in_via(), self.transport.in_uri());
-        let Tokens { call_id, from_tag, branch, contact } = tokens;
         let (in_contact, expires) =
             if self.ends { (";expires=0", "Expires: 0\r\n") } else { ("", "") };
         write!(

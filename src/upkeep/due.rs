@@ -40,7 +40,7 @@ impl Upkeep {
             }
             None => None,
         };
-        if let Some(end) = &self.end {
+        if let Some(end) = self.end() {
             return end.clone();
         }
         if self.leaving && !self.register.is_sign_out() {
@@ -119,7 +119,7 @@ impl Upkeep {
         let mut sign_in = Box::new(SignIn::new(
             self.register.clone().next(),
             self.server.clone(),
-            self.rules.clone(),
+            Arc::clone(&self.rules),
             self.cache.clone(),
             Arc::clone(&self.random),
         ));

@@ -48,7 +48,7 @@ impl Upkeep {
             200..=299 if unsigned && !self.may_be_unsigned() => {
                 self.fail(SignInError::SignatureAbsent);
             }
-            200..=299 if self.register.is_sign_out() => self.end = Some(Step::SignedOut),
+            200..=299 if self.register.is_sign_out() => self.end = Some(Step::SignedOut.into()),
             200..=299 => {
                 let scheme = self.registration.scheme.clone();
                 let registration = Registration::read(response, &self.register, scheme, protection);
@@ -70,7 +70,7 @@ impl Upkeep {
     pub(super) fn renewed(&mut self, sign_in: SignIn, now: Instant) {
         let before = self.cache.held();
         let new = sign_in.accepted().filter(|new| !before.is_some_and(|before| before.are(new)));
-        self.accepted = new.cloned();
+        self.accepted = new.cloned().map(Box::new);
         let Some(Welcome { register, cache, proof, beside, registration, .. }) = sign_in.welcomed()
         else {
             return;

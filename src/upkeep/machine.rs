@@ -21,13 +21,13 @@ use crate::sip::{Message, Register};
 /// A session on one connection, once it is signed in: a pure machine. See the [module](super).
 pub struct Upkeep {
     pub(super) server: Server,
-    pub(super) rules: Rules,
+    pub(super) rules: Arc<Rules>,
     pub(super) random: Arc<dyn Random>,
     pub(super) cache: CredentialCache,
     /// Of how many rejected credentials the caller knows.
     pub(super) told: usize,
     /// What let us in anew, until the caller knows.
-    pub(super) accepted: Option<Credentials>,
+    pub(super) accepted: Option<Box<Credentials>>,
     /// The dialog: the last REGISTER.
     pub(super) register: Register,
     pub(super) registration: Registration,
@@ -50,7 +50,8 @@ pub struct Upkeep {
     /// How many keep-alives were sent.
     pub(super) pings: usize,
     pub(super) dropped: usize,
-    pub(super) end: Option<Step>,
+    /// Boxed: most of its life there is none.
+    pub(super) end: Option<Box<Step>>,
 }
 
 /// What the server was asked, and has not answered yet.
@@ -185,7 +186,7 @@ impl Upkeep {
     /// # Errors
     /// [`SendError`] when it cannot be signed or the session is over.
     pub fn outgoing(&mut self, message: &Message, now: Instant) -> Result<Bytes, SendError> {
-        match &self.end {
+        match self.end() {
             Some(Step::Lost(error)) => return Err(error.clone().into()),
             Some(_) => return Err(SendError::SignedOut),
             None if self.leaving => return Err(SendError::SignedOut),
@@ -219,7 +220,7 @@ impl Upkeep {
             self.told = self.told.saturating_add(1);
             return Some((rejected, Verdict::Rejected));
         }
-        Some((self.accepted.take()?, Verdict::Accepted))
+        Some((*self.accepted.take()?, Verdict::Accepted))
     }
 
     /// Makes a refresh due at once: after the machine has slept, say.
@@ -242,12 +243,12 @@ impl Upkeep {
         if let Some(Errand::Renewal { sign_in, .. }) = self.errand.take() {
             self.cache = sign_in.cache().clone();
         }
-        self.end.get_or_insert(Step::Lost(error));
+        self.end.get_or_insert_with(|| Step::Lost(error).into());
     }
 
     /// How it ended: the step that the machine answers for ever; `None` while it lives.
     pub fn end(&self) -> Option<&Step> {
-        self.end.as_ref()
+        self.end.as_deref()
     }
 
     /// Who is signed in.

@@ -23,5 +23,5 @@ pub fn server() -> Server {
     let rule = NameRule::new(HostNamePolicy::Relaxed).trusting([host.clone()]);
     let host = rule.admit(&host, &host).unwrap();
     let endpoint = Endpoint { protocol: Protocol::Tls, host, port: 5061 };
-    Server { endpoint, certificate: Vec::new(), names: NameRule::default() }
+    Server { endpoint, certificate: [].into(), names: NameRule::default() }
 }

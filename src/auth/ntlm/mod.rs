@@ -101,40 +101,38 @@ impl MechanismProvider for Ntlm {
         let Identity::Supplied(credentials) = identity else {
             return Err(MechanismErrorKind::Identity.into());
         };
-        Ok(Box::new(Exchange {
+        Ok(Box::new(Exchange::Fresh(Box::new(Proof {
             account: credentials.account.clone(),
             ntowf: response::ntowf_v2(&credentials.account, &credentials.password),
             workstation: self.workstation.clone(),
-            version: WINDOWS_7,
-            phase: Phase::Fresh,
-        }))
+        }))))
     }
 }
 
 /// 6.1.7601, NTLM revision 15. For people who read traces. [MS-NLMP section 2.2.2.10]
 const WINDOWS_7: [u8; 8] = [6, 1, 0xb1, 0x1d, 0, 0, 0, 15];
 
-/// One exchange. The password itself is not kept.
-struct Exchange {
-    account: Account,
-    ntowf: Key,
-    workstation: Box<str>,
-    version: [u8; 8],
-    phase: Phase,
-}
-
-enum Phase {
+/// One exchange.
+enum Exchange {
     /// Nothing was sent.
-    Fresh,
+    Fresh(Box<Proof>),
     /// A challenge was asked for.
-    Asked,
+    Asked(Box<Proof>),
     /// The keys are there.
     Done { client: SideKeys, server: SideKeys },
     /// It failed; nothing brings it back.
     Failed,
 }
 
-impl Exchange {
+/// What a challenge is answered with, once: nothing needs it any more then. The password itself is not
+/// kept. Boxed: a key that moves leaves a copy behind.
+struct Proof {
+    account: Account,
+    ntowf: Key,
+    workstation: Box<str>,
+}
+
+impl Proof {
     fn answer(
         &self,
         challenge: &[u8],
@@ -145,8 +143,8 @@ impl Exchange {
         let mut drawn = Drawn { client_challenge: [0; 8], session_key: Zeroizing::new([0; 16]) };
         random.fill(&mut drawn.client_challenge)?;
         random.fill(&mut *drawn.session_key)?;
-        let Self { account, ntowf, workstation, version, .. } = self;
-        let client = Client { account, ntowf, workstation, version: *version };
+        let Self { account, ntowf, workstation } = self;
+        let client = Client { account, ntowf, workstation, version: WINDOWS_7 };
         let token = client.answer(challenge, &message, &drawn, now)?;
         Ok((token, drawn.session_key))
     }
@@ -160,36 +158,33 @@ impl Mechanism for Exchange {
         random: &dyn Random,
     ) -> Result<MechanismStep, MechanismError> {
         let challenge = token.filter(|token| !token.is_empty());
-        match (std::mem::replace(&mut self.phase, Phase::Failed), challenge) {
-            (Phase::Fresh, None) => {
-                self.phase = Phase::Asked;
+        match (std::mem::replace(self, Self::Failed), challenge) {
+            (Self::Fresh(proof), None) => {
+                *self = Self::Asked(proof);
                 Ok(MechanismStep::Continue(Vec::new()))
             }
-            (Phase::Fresh | Phase::Asked, Some(challenge)) => {
-                let answered = self.answer(challenge, now, random);
-                // One exchange for one password: nothing needs it any more.
-                self.ntowf = Key::default();
-                let (token, key) = answered?;
+            (Self::Fresh(proof) | Self::Asked(proof), Some(challenge)) => {
+                let (token, key) = proof.answer(challenge, now, random)?;
                 let (client, server) = (SideKeys::client(&key), SideKeys::server(&key));
-                self.phase = Phase::Done { client, server };
+                *self = Self::Done { client, server };
                 Ok(MechanismStep::Done(Some(token)))
             }
-            (Phase::Asked, None) => Err(NtlmError::NotAChallenge.into()),
-            (Phase::Done { .. } | Phase::Failed, _) => Err(MechanismErrorKind::NotReady.into()),
+            (Self::Asked(_), None) => Err(NtlmError::NotAChallenge.into()),
+            (Self::Done { .. } | Self::Failed, _) => Err(MechanismErrorKind::NotReady.into()),
         }
     }
 
     fn sign(&mut self, message: &[u8]) -> Result<Vec<u8>, MechanismError> {
-        match &self.phase {
-            Phase::Done { client, .. } => Ok(client.mac(message).to_vec()),
+        match self {
+            Self::Done { client, .. } => Ok(client.mac(message).to_vec()),
             _ => Err(MechanismErrorKind::NotReady.into()),
         }
     }
 
     fn verify(&mut self, message: &[u8], signature: &[u8]) -> Result<(), MechanismError> {
-        match &self.phase {
-            Phase::Done { server, .. } if server.verifies(message, signature) => Ok(()),
-            Phase::Done { .. } => Err(MechanismErrorKind::Signature.into()),
+        match self {
+            Self::Done { server, .. } if server.verifies(message, signature) => Ok(()),
+            Self::Done { .. } => Err(MechanismErrorKind::Signature.into()),
             _ => Err(MechanismErrorKind::NotReady.into()),
         }
     }

@@ -144,7 +144,9 @@ impl RustlsTransport {
         if let (Wildcards::Refuse, Host::Name(name)) = (self.wildcards, host)
             && !facts.names.iter().any(|n| n.raw().eq_ignore_ascii_case(name.as_str()))
         {
-            return Err(ConnectFailure::Certificate(CertificateFault::WrongName(facts.names)));
+            return Err(ConnectFailure::Certificate(CertificateFault::WrongName(
+                facts.names.to_vec(),
+            )));
         }
         Ok((stream, facts))
     }
@@ -168,7 +170,7 @@ impl Transport for RustlsTransport {
             Protocol::Tcp => Box::new(Open { stream, facts: facts(None) }),
             Protocol::Tls => {
                 let (stream, tls) = self.start_tls(stream, endpoint.host.host()).await?;
-                Box::new(Open { stream, facts: facts(Some(tls)) })
+                Box::new(Open { stream, facts: facts(Some(Arc::new(tls))) })
             }
         })
     }
@@ -198,10 +200,10 @@ fn registered(suite: Option<CipherSuite>) -> WireText {
 }
 
 /// The DNS names in the subject alternative names of a certificate, wildcards included.
-fn dns_names(certificate: &CertificateDer<'_>) -> Vec<WireText> {
+fn dns_names(certificate: &CertificateDer<'_>) -> Arc<[WireText]> {
     match webpki::EndEntityCert::try_from(certificate) {
         Ok(certificate) => certificate.valid_dns_names().map(WireText::new).collect(),
-        Err(_) => Vec::new(),
+        Err(_) => Arc::default(),
     }
 }
 

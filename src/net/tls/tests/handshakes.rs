@@ -27,7 +27,7 @@ async fn either_version_of_tls_carries_sip_and_tells_its_facts() {
         let tls = facts.tls.as_ref().unwrap();
         assert_eq!(tls.version.raw(), name);
         assert!(suites.contains(&tls.cipher_suite.raw()), "{}", tls.cipher_suite);
-        assert_eq!(tls.names, [SIP, "Pool.contoso.com"].map(WireText::from));
+        assert_eq!(*tls.names, [SIP, "Pool.contoso.com"].map(WireText::from));
         assert_eq!(tls.chain.len(), 1);
         assert_eq!(dns_names(&CertificateDer::from(tls.chain[0].to_vec())), tls.names);
     }
