@@ -8,7 +8,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use self::reader::Unread;
-use super::head::{Field, Span};
+use super::head::Span;
 use super::limits::Limits;
 use super::message::Headers;
 use super::scheme::Scheme;
@@ -32,14 +32,21 @@ use crate::text::WireText;
 #[derive(Clone)]
 pub struct Challenge {
     scheme: Scheme,
-    /// The header value, in the memory of its message. What had escapes stands behind it without
-    /// them, and then the memory is the challenge's own.
+    /// The message. With escapes it is the challenge's own: its part of the header value, and behind
+    /// it what had escapes, without them.
     text: Bytes,
     parameters: Parameters,
 }
 
+/// Where the name and the value of a parameter are.
+#[derive(Clone)]
+struct Place {
+    name: Span,
+    value: Span,
+}
+
 /// Where the parameters are: inline, for as many as a Communications server sends.
-type Parameters = SmallVec<[Field; 6]>;
+type Parameters = SmallVec<[Place; 6]>;
 
 impl Challenge {
     /// How many challenges are read of one message; those behind are left out.
@@ -52,7 +59,7 @@ impl Challenge {
     /// Reads the challenges of all fields called `name`, each when it is asked for. A broken one does
     /// not hide the others.
     pub fn of(headers: &Headers, name: &str) -> impl Iterator<Item = Result<Self, ChallengeError>> {
-        headers.shared(name).flat_map(|value| Unread { value, at: 0 }).take(Self::LIMIT)
+        Unread::of(&headers.bytes, headers.folded, headers.values(name)).take(Self::LIMIT)
     }
 
     /// Reads the challenges in one header value, separated by commas as RFC 7235 allows. A value of
@@ -62,7 +69,7 @@ impl Challenge {
     pub fn read_all(value: &str) -> Vec<Result<Self, ChallengeError>> {
         let value = Some(value).filter(|value| value.len() <= Limits::HEADER_BYTES);
         let value = Bytes::copy_from_slice(value.unwrap_or_default().as_bytes());
-        Unread { value, at: 0 }.take(Self::LIMIT).collect()
+        Unread::of(&value, false, std::iter::once(&*value)).take(Self::LIMIT).collect()
     }
 
     /// What kind of proof it wants.
@@ -155,7 +162,7 @@ impl fmt::Debug for Challenge {
     }
 }
 
-fn find<'a>(parameters: &'a [Field], name: &[u8], text: &[u8]) -> Option<&'a Field> {
+fn find<'a>(parameters: &'a [Place], name: &[u8], text: &[u8]) -> Option<&'a Place> {
     parameters.iter().find(|field| field.name.of(text).eq_ignore_ascii_case(name))
 }
 
