@@ -53,6 +53,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The first field of this name behind those that are known.
+    #[inline]
     fn find(&self, name: &[u8], known: usize) -> Option<usize> {
         let is_it = |field: &Field| {
             let may_be = field.name == 1 || usize::from(field.name) == name.len();
