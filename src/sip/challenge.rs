@@ -32,8 +32,7 @@ use crate::text::WireText;
 #[derive(Clone)]
 pub struct Challenge {
     scheme: Scheme,
-    /// The message. With escapes it is the challenge's own: its part of the header value, and behind
-    /// it what had escapes, without them.
+    /// The message, or with escapes the challenge's part of the value and what had them, without.
     text: Bytes,
     parameters: Parameters,
 }
@@ -237,6 +236,7 @@ pub enum ChallengeErrorKind {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Message;
     use super::*;
     use ChallengeErrorKind as Kind;
 
@@ -382,6 +382,13 @@ mod tests {
                 r#"A [b="c"]"#
             ]
         );
+        for value in [value.to_owned(), value.replace(' ', "\r\n ")] {
+            let text =
+                format!("SIP/2.0 401 U\r\na: b\r\nWWW-Authenticate: {value}\r\nl: 0\r\n\r\n");
+            let message = Message::parse(text.into()).unwrap();
+            let read = Challenge::of(message.headers(), "WWW-Authenticate");
+            assert!(read.eq(Challenge::read_all(&value.replace("\r\n", ""))));
+        }
     }
 
     #[test]
