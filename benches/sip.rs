@@ -7,7 +7,7 @@ use std::hint::black_box;
 
 use bytes::Bytes;
 use divan::{AllocProfiler, Bencher};
-use sip_signin::sip::{Challenge, Message};
+use sip_signin::sip::{Challenge, ChallengeError, Message};
 
 #[global_allocator]
 static ALLOCATOR: AllocProfiler = AllocProfiler::system();
@@ -60,6 +60,11 @@ fn head_httparse(bencher: Bencher, name: &str) {
     bencher.bench(read);
 }
 
+/// Looks at a challenge where it is: to move it is not to read it.
+fn is_ok(challenge: &Result<Challenge, ChallengeError>) -> bool {
+    black_box(challenge).is_ok()
+}
+
 /// The head, and then every challenge in it.
 #[divan::bench(args = [NAMES[0], NAMES[1]])]
 fn head_and_challenges(bencher: Bencher, name: &str) {
@@ -67,7 +72,7 @@ fn head_and_challenges(bencher: Bencher, name: &str) {
     let bytes = bytes(text);
     let read = || {
         let message = Message::parse(black_box(&bytes).clone()).expect("a message");
-        Challenge::of(message.headers(), "WWW-Authenticate").flat_map(black_box).count()
+        Challenge::of(message.headers(), "WWW-Authenticate").filter(is_ok).count()
     };
     assert_eq!(read(), challenges);
     bencher.bench(read);
@@ -85,7 +90,7 @@ fn head_httparse_and_challenges(bencher: Bencher, name: &str) {
         let ours =
             response.headers.iter().filter(|h| h.name.eq_ignore_ascii_case("WWW-Authenticate"));
         let values = ours.filter_map(|header| std::str::from_utf8(header.value).ok());
-        values.flat_map(Challenge::read_all).flat_map(black_box).count()
+        values.flat_map(Challenge::read_all).filter(is_ok).count()
     };
     assert_eq!(read(), challenges);
     bencher.bench(read);

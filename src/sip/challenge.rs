@@ -8,7 +8,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use self::reader::Unread;
-use super::head::{Field, Span};
+use super::head::Span;
 use super::limits::Limits;
 use super::message::Headers;
 use super::scheme::Scheme;
@@ -32,14 +32,20 @@ use crate::text::WireText;
 #[derive(Clone)]
 pub struct Challenge {
     scheme: Scheme,
-    /// The header value, in the memory of its message. What had escapes stands behind it without
-    /// them, and then the memory is the challenge's own.
+    /// The message, or with escapes the challenge's part of the value and what had them, without.
     text: Bytes,
     parameters: Parameters,
 }
 
+/// Where the name and the value of a parameter are.
+#[derive(Clone)]
+struct Place {
+    name: Span,
+    value: Span,
+}
+
 /// Where the parameters are: inline, for as many as a Communications server sends.
-type Parameters = SmallVec<[Field; 6]>;
+type Parameters = SmallVec<[Place; 6]>;
 
 impl Challenge {
     /// How many challenges are read of one message; those behind are left out.
@@ -52,7 +58,7 @@ impl Challenge {
     /// Reads the challenges of all fields called `name`, each when it is asked for. A broken one does
     /// not hide the others.
     pub fn of(headers: &Headers, name: &str) -> impl Iterator<Item = Result<Self, ChallengeError>> {
-        headers.shared(name).flat_map(|value| Unread { value, at: 0 }).take(Self::LIMIT)
+        Unread::of(&headers.bytes, headers.folded, headers.values(name)).take(Self::LIMIT)
     }
 
     /// Reads the challenges in one header value, separated by commas as RFC 7235 allows. A value of
@@ -62,12 +68,22 @@ impl Challenge {
     pub fn read_all(value: &str) -> Vec<Result<Self, ChallengeError>> {
         let value = Some(value).filter(|value| value.len() <= Limits::HEADER_BYTES);
         let value = Bytes::copy_from_slice(value.unwrap_or_default().as_bytes());
-        Unread { value, at: 0 }.take(Self::LIMIT).collect()
+        Unread::of(&value, false, std::iter::once(&*value)).take(Self::LIMIT).collect()
     }
 
     /// The same in memory of its own: who keeps it does not keep the message.
     pub(crate) fn apart(&self) -> Self {
-        Self { text: Bytes::copy_from_slice(&self.text), ..self.clone() }
+        let places = || self.parameters.iter().flat_map(|place| [place.name, place.value]);
+        let whole = places().reduce(Span::with).unwrap_or(Span::new(0, 0));
+        let moved = |span: Span| span.moved(whole.start(), 0);
+        let parameters = self.parameters.iter();
+        let parameters =
+            parameters.map(|place| Place { name: moved(place.name), value: moved(place.value) });
+        Self {
+            scheme: self.scheme.clone(),
+            text: Bytes::copy_from_slice(whole.of(&self.text)),
+            parameters: parameters.collect(),
+        }
     }
 
     /// What kind of proof it wants.
@@ -160,7 +176,7 @@ impl fmt::Debug for Challenge {
     }
 }
 
-fn find<'a>(parameters: &'a [Field], name: &[u8], text: &[u8]) -> Option<&'a Field> {
+fn find<'a>(parameters: &'a [Place], name: &[u8], text: &[u8]) -> Option<&'a Place> {
     parameters.iter().find(|field| field.name.of(text).eq_ignore_ascii_case(name))
 }
 
@@ -234,158 +250,4 @@ pub enum ChallengeErrorKind {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use ChallengeErrorKind as Kind;
-
-    /// What each piece of `value` is: the scheme and its parameters, or what is wrong.
-    fn read(value: &str) -> Vec<String> {
-        let show = |challenge: Result<Challenge, ChallengeError>| match challenge {
-            Ok(challenge) => format!("{challenge:?}"),
-            Err(error) => format!("{} {:?}", error.scheme, error.kind),
-        };
-        Challenge::read_all(value).into_iter().map(show).collect()
-    }
-
-    /// [MS-SIPAE] section 4.1, and what TLS-DSK and later rounds add.
-    #[test]
-    fn the_challenges_of_a_communications_server_are_read() {
-        for (value, scheme, target, version) in [
-            (
-                r#"NTLM realm="SIP Communications Service", targetname="server.contoso.com", version=3"#,
-                Scheme::Ntlm,
-                "server.contoso.com",
-                3,
-            ),
-            (
-                r#"kerberos version=4,targetname="sip/server.contoso.com",realm="SIP Communications Service""#,
-                Scheme::Kerberos,
-                "sip/server.contoso.com",
-                4,
-            ),
-            (
-                r#"TLS-DSK realm = "SIP Communications Service", TargetName="server.contoso.com", sts-uri="https://a/b,c""#,
-                Scheme::TlsDsk,
-                "server.contoso.com",
-                Challenge::OLDEST_VERSION,
-            ),
-        ] {
-            let challenges = Challenge::read_all(value);
-            let [Ok(challenge)] = challenges.as_slice() else {
-                panic!("{challenges:?}");
-            };
-            assert_eq!(*challenge.scheme(), scheme);
-            assert_eq!(challenge.realm(), Some("SIP Communications Service"));
-            assert_eq!(challenge.target_name(), Some(target));
-            assert_eq!(challenge.version(), version);
-        }
-        let value = r#"NTLM opaque="2BDBAC9D", gssapi-data="TlRM+/==", qop="auth", sts-uri="u""#;
-        let challenge = Challenge::read_all(value).remove(0).unwrap();
-        assert_eq!(challenge.opaque(), Some("2BDBAC9D"));
-        assert_eq!(challenge.gssapi_data(), Some("TlRM+/=="));
-        assert_eq!((challenge.qop(), challenge.sts_uri()), (Some("auth"), Some("u")));
-    }
-
-    /// RFC 2617 section 3.5 and RFC 8760.
-    #[test]
-    fn a_digest_challenge_is_read() {
-        let value = r#"Digest realm="testrealm@host.com", qop="auth,auth-int", algorithm=SHA-256,
-            nonce="dcd98b7102dd2f0e8b11d0f600bfb0c093", stale=TRUE"#;
-        let challenge = Challenge::read_all(value).remove(0).unwrap();
-        assert_eq!(*challenge.scheme(), Scheme::Digest);
-        assert_eq!(challenge.realm(), Some("testrealm@host.com"));
-        assert_eq!(challenge.qop(), Some("auth,auth-int"));
-        assert_eq!(challenge.algorithm(), Some("SHA-256"));
-        assert_eq!(challenge.nonce(), Some("dcd98b7102dd2f0e8b11d0f600bfb0c093"));
-        assert!(challenge.stale());
-        assert!(!Challenge::read_all("Digest stale=false")[0].as_ref().unwrap().stale());
-    }
-
-    /// The first is the example of RFC 7235 section 4.1.
-    #[test]
-    fn commas_part_challenges_and_parameters_alike() {
-        for (value, read_as) in [
-            (
-                r#"Newauth realm="apps", type=1, title="Login to \"apps\"", Basic realm="simple""#,
-                &[
-                    r#"Newauth [realm="apps", type="1", title="Login to "apps""]"#,
-                    r#"Basic [realm="simple"]"#,
-                ][..],
-            ),
-            ("Negotiate, NTLM", &["Negotiate []", "NTLM []"]),
-            (",, NTLM a=1,, ,b = 2,", &[r#"NTLM [a="1", b="2"]"#]),
-            ("NTLM \ta=1", &[r#"NTLM [a="1"]"#]),
-            ("", &[]),
-            ("sch\u{202e}eme a=1", &[" NoScheme"]),
-        ] {
-            assert_eq!(read(value), read_as, "{value}");
-        }
-    }
-
-    #[test]
-    fn a_broken_challenge_does_not_hide_the_others() {
-        for (value, read_as) in [
-            ("A x=1, X=2, B y=1", &["A Duplicate", r#"B [y="1"]"#][..]),
-            (r#"A x="1"2, B y=1"#, &["A Quote", r#"B [y="1"]"#]),
-            (r#"B y=1, A x="1, C z=1"#, &[r#"B [y="1"]"#, "A Quote"]),
-            ("A version=x, B y=1", &["A Version", r#"B [y="1"]"#]),
-            ("A version=-1", &["A Version"]),
-            ("A x=, B y=1", &["A Parameter", r#"B [y="1"]"#]),
-            ("A YII==, B y=1", &["A Parameter", r#"B [y="1"]"#]),
-            ("A x=1, @, B y=1", &["A Parameter", r#"B [y="1"]"#]),
-            ("=1, B y=1", &[" NoScheme", r#"B [y="1"]"#]),
-            ("x=1, B y=1", &["x Parameter", r#"B [y="1"]"#]),
-            (r#"A x=1, ="1"#, &["A Parameter"]),
-            (r#"A x="\"", x=1, B y="\\""#, &["A Duplicate", r#"B [y="\\"]"#]),
-        ] {
-            assert_eq!(read(value), read_as, "{value}");
-        }
-    }
-
-    #[test]
-    fn parameters_and_challenges_have_limits() {
-        let many = |count: usize| {
-            let list: Vec<_> = (0..count).map(|n| format!("p{n}=1")).collect();
-            let value = format!("NTLM {}, Basic a=1", list.join(", "));
-            Challenge::read_all(&value)
-        };
-        assert!(many(Challenge::PARAMETER_LIMIT).iter().all(Result::is_ok));
-        let over = many(Challenge::PARAMETER_LIMIT + 1);
-        assert_eq!(over[0].as_ref().unwrap_err().kind, Kind::TooManyParameters);
-        assert!(over[1].is_ok());
-        for count in [Challenge::LIMIT, Challenge::LIMIT + 1] {
-            let read = Challenge::read_all(&vec!["NTLM"; count].join(","));
-            assert_eq!(read.len(), Challenge::LIMIT);
-        }
-        // The escape makes the challenge hold its value twice, nearly.
-        for (over, read) in [(0, 1), (1, 0)] {
-            let realm = "x".repeat(Limits::HEADER_BYTES - 15 + over);
-            let challenges = Challenge::read_all(&format!(r#"NTLM realm="\\{realm}""#));
-            assert_eq!(challenges.len(), read);
-            let same = |c: &Challenge| c.realm() == Some(&format!(r"\{realm}"));
-            assert!(challenges.iter().flatten().all(same));
-        }
-    }
-
-    /// Each with an escape keeps its own part of the value only, and what stands there.
-    #[test]
-    fn escapes_are_undone_wherever_in_a_value_they_stand() {
-        let value =
-            r#"NTLM realm="a\"b", version=4, Digest x=1, realm="c", nonce="\d\e", y="", A b=c"#;
-        assert_eq!(
-            read(value),
-            [
-                r#"NTLM [realm="a"b", version="4"]"#,
-                r#"Digest [x="1", realm="c", nonce="de", y=""]"#,
-                r#"A [b="c"]"#
-            ]
-        );
-    }
-
-    #[test]
-    fn nothing_from_the_wire_is_shown_as_it_came() {
-        let challenge = Challenge::read_all("NTLM realm=\"a\u{202e}b\"").remove(0).unwrap();
-        assert!(format!("{challenge:?}").contains(r"a\u{202e}b"));
-        assert_eq!(challenge.realm(), Some("a\u{202e}b"));
-    }
-}
+mod tests;

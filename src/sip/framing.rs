@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::head::{Head, content_length};
+use super::head::Head;
 use super::limits::{FramingError, FramingErrorKind, Limits};
 use super::message::Message;
 
@@ -160,7 +160,7 @@ fn scan(
     if known.is_none()
         && let Some(body) = head.read(bytes)?
     {
-        let length = content_length(&head.fields, bytes);
+        let length = head.content_length(bytes, body);
         let length = length.map_err(|kind| FramingError { kind, line: None })?;
         *known = Some((body, body.saturating_add(length)));
     }

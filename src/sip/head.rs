@@ -5,10 +5,9 @@
 //! is how messages are smuggled. Decided by RFC 3261 section 7: the start line, each header line
 //! and the empty line "MUST be terminated by a carriage-return line-feed sequence".
 
-use smallvec::SmallVec;
-
+use super::fields::{Field, FieldList, Fields, behind_colon};
 use super::limits::{FramingError, FramingErrorKind, Limits};
-use super::scan::{before, cut, is_token_byte};
+use super::scan::{cut, is_called, is_token_byte, plain};
 use crate::text::WireText;
 
 /// Where something stands in a head, or in a value of one.
@@ -33,32 +32,25 @@ impl Span {
         Self::new(start, start.wrapping_add(part.len()))
     }
 
-    /// The same place, once all but `start` to `end` is cut out of the first `len` bytes.
-    pub(super) fn cut_out(&mut self, start: usize, end: usize, len: usize) {
-        let behind = usize::from(self.start) >= len;
-        let gone = if behind { len.wrapping_sub(end).wrapping_add(start) } else { start };
-        let back = |at: u16| usize::from(at).wrapping_sub(gone);
-        *self = Self::new(back(self.start), back(self.end));
+    /// The same place, once what stood at `from` stands at `to`.
+    pub(super) fn moved(self, from: usize, to: usize) -> Self {
+        let moved = |at: u16| usize::from(at).wrapping_sub(from).wrapping_add(to);
+        Self::new(moved(self.start), moved(self.end))
     }
 
-    fn len(self) -> usize {
-        usize::from(self.end.wrapping_sub(self.start))
+    /// From where the first of the two begins to where the last one ends.
+    pub(super) fn with(self, other: Self) -> Self {
+        Self { start: self.start.min(other.start), end: self.end.max(other.end) }
+    }
+
+    pub(super) fn start(self) -> usize {
+        self.start.into()
     }
 
     pub(super) fn of(self, bytes: &[u8]) -> &[u8] {
         bytes.get(usize::from(self.start)..usize::from(self.end)).unwrap_or_default()
     }
 }
-
-/// One header field: where its name and its value are, without the white space around them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Field {
-    pub(super) name: Span,
-    pub(super) value: Span,
-}
-
-/// The fields of a head: inline, for as many as a server's ordinary answer has.
-pub(super) type Fields = SmallVec<[Field; 24]>;
 
 /// The start line: where its parts are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,17 +63,23 @@ pub(super) enum Start {
 #[derive(Debug, Default)]
 pub(super) struct Head {
     pub(super) start: Option<Start>,
-    pub(super) fields: Fields,
+    pub(super) fields: FieldList,
     /// Whether a value goes on in another line.
     pub(super) folded: bool,
-    /// Where the unfinished line begins.
-    line: usize,
-    /// How far nothing was found that ends or spoils it.
-    scanned: usize,
-    /// Whether that line was seen to hold a byte outside ASCII.
+    /// Whether the unfinished line was seen to hold a byte outside ASCII.
     non_ascii: bool,
+    now: Progress,
+}
+
+/// How far a head has been read.
+#[derive(Clone, Copy, Debug, Default)]
+struct Progress {
     /// Where the header lines begin.
     headers: usize,
+    /// Where the unfinished line begins.
+    line: usize,
+    /// How many bytes of it were found not to end or spoil it.
+    scanned: usize,
 }
 
 impl Head {
@@ -89,125 +87,138 @@ impl Head {
     ///
     /// Gives where the body begins once the empty line is there; then the head is complete.
     pub(super) fn read(&mut self, bytes: &[u8]) -> Result<Option<usize>, FramingError> {
-        self.lines(bytes).map_err(|kind| {
-            let line = bytes.get(self.line..self.scanned).unwrap_or_default();
+        let known = self.fields.len();
+        let end = self.read_lines(bytes);
+        // What is wrong with a name comes before what is wrong in a later line.
+        self.read_names(known, bytes).and(end).map_err(|kind| {
+            let Progress { line, scanned, .. } = self.now;
+            let line = bytes.get(line..line.wrapping_add(scanned)).unwrap_or_default();
             FramingError { kind, line: Some(WireText::from_bytes(line)) }
         })
     }
 
-    fn lines(&mut self, bytes: &[u8]) -> Result<Option<usize>, FramingErrorKind> {
-        while let Some(text) = self.line_end(bytes)? {
-            let at = self.line;
-            let next = self.scanned.wrapping_add(2);
-            if self.non_ascii && std::str::from_utf8(text).is_err() {
-                return Err(FramingErrorKind::NotUtf8);
-            }
-            match text.first() {
+    /// Reads the lines, but not the names in them: of two small loops each has its registers.
+    fn read_lines(&mut self, bytes: &[u8]) -> Result<Option<usize>, FramingErrorKind> {
+        let mut rest = bytes.get(self.now.line..).unwrap_or_default();
+        let mut now = self.now;
+        loop {
+            let line = now.cut_line(rest, &mut self.non_ascii);
+            self.now = now;
+            let Some((text, behind)) = line? else {
+                return Ok(None);
+            };
+            let next = bytes.len().wrapping_sub(behind.len());
+            match text {
                 _ if self.start.is_none() => {
-                    self.start = Some(start_line(at, text)?);
-                    self.headers = next;
+                    self.start = Some(start_line(text)?);
+                    now.headers = next;
                 }
-                None => return Ok(Some(next)),
-                Some(b' ' | b'\t') => self.fold(at, text)?,
-                Some(_) => self.field(at, text)?,
+                [] => return Ok(Some(next)),
+                [b' ' | b'\t', ..] if self.fields.is_empty() => {
+                    return Err(FramingErrorKind::HeaderName);
+                }
+                [b' ' | b'\t', ..] => self.folded = true,
+                _ => self.fields.push(Field { line: now.line as u16, name: 0 }),
             }
-            if next.wrapping_sub(self.headers) > Limits::HEADER_BYTES {
+            if self.fields.len() > Limits::HEADERS {
+                return Err(FramingErrorKind::TooManyHeaders);
+            }
+            if next.wrapping_sub(now.headers) > Limits::HEADER_BYTES {
                 return Err(FramingErrorKind::HeadersTooLong);
             }
-            self.line = next;
-            self.scanned = next;
-            self.non_ascii = false;
+            now = Progress { headers: now.headers, line: next, scanned: 0 };
+            rest = behind;
         }
-        Ok(None)
     }
 
-    /// The line that begins at `self.line`, or `None` when its CRLF is not there yet.
-    fn line_end<'a>(&mut self, bytes: &'a [u8]) -> Result<Option<&'a [u8]>, FramingErrorKind> {
+    /// Reads the names of all fields but the first `known`: `token HCOLON value`.
+    fn read_names(&mut self, known: usize, bytes: &[u8]) -> Result<(), FramingErrorKind> {
+        for field in self.fields.iter_mut().skip(known) {
+            let text = bytes.get(usize::from(field.line)..).unwrap_or_default();
+            let (name, rest) = cut(text, is_token_byte);
+            if name.is_empty() || behind_colon(rest).is_none() {
+                self.now.line = field.line.into();
+                self.now.scanned = cut(text, |byte| byte != b'\r').0.len();
+                return Err(FramingErrorKind::HeaderName);
+            }
+            field.name = name.len() as u16;
+        }
+        Ok(())
+    }
+
+    /// How long the body is: what every Content-Length says (RFC 3261 section 20.14).
+    pub(super) fn content_length(
+        &self,
+        bytes: &[u8],
+        body: usize,
+    ) -> Result<usize, FramingErrorKind> {
+        use FramingErrorKind as Kind;
+        let mut length = None;
+        let fields = Fields { list: &self.fields, bytes, body };
+        for value in fields.called(b"Content-Length") {
+            let value = digits(value).ok_or(Kind::ContentLength)?;
+            if length.replace(value).is_some_and(|before| before != value) {
+                return Err(Kind::ContentLengths);
+            }
+        }
+        let length = length.ok_or(Kind::NoContentLength)?;
+        if length > Limits::BODY { Err(Kind::BodyTooLong) } else { Ok(length) }
+    }
+}
+
+/// A line, and what stands behind its CRLF.
+type Cut<'a> = (&'a [u8], &'a [u8]);
+
+impl Progress {
+    /// Cuts the unfinished line off `rest`, or gives `None` when its CRLF is not there yet.
+    #[inline(always)]
+    fn cut_line<'a>(
+        &mut self,
+        rest: &'a [u8],
+        non_ascii: &mut bool,
+    ) -> Result<Option<Cut<'a>>, FramingErrorKind> {
         loop {
-            let rest = bytes.get(self.scanned..).unwrap_or_default();
-            let plain = before(rest, |byte| !(b' '..=b'~').contains(&byte));
-            self.scanned = self.scanned.wrapping_add(plain);
-            if self.scanned.wrapping_sub(self.line) > Limits::LINE {
+            let unread = rest.get(self.scanned..).unwrap_or_default();
+            self.scanned = self.scanned.wrapping_add(plain(unread));
+            if self.scanned > Limits::LINE {
                 return Err(FramingErrorKind::LineTooLong);
             }
-            match rest.get(plain..).unwrap_or_default() {
+            let (text, behind) = rest.split_at_checked(self.scanned).unwrap_or((rest, &[]));
+            match behind {
+                [b'\r', b'\n', behind @ ..] => {
+                    if std::mem::take(non_ascii) && std::str::from_utf8(text).is_err() {
+                        return Err(FramingErrorKind::NotUtf8);
+                    }
+                    return Ok(Some((text, behind)));
+                }
                 [] | [b'\r'] => return Ok(None),
-                [b'\r', b'\n', ..] => return Ok(bytes.get(self.line..self.scanned)),
                 [b'\r' | b'\n', ..] => return Err(FramingErrorKind::BareLineEnd),
                 [b'\t', ..] => {}
-                [0x80..=0xff, ..] => self.non_ascii = true,
-                [_, ..] if self.is_escaped(bytes) => {}
+                [0x80..=0xff, ..] => *non_ascii = true,
+                [_, ..] if self.headers > 0 && is_escaped(text) => {}
                 [control, ..] => return Err(FramingErrorKind::Control(*control)),
             }
             self.scanned = self.scanned.wrapping_add(1);
         }
     }
-
-    /// Whether a control character is the second half of a `quoted-pair`, which may hold any but CR
-    /// and LF (RFC 3261 section 25.1; RFC 4475 section 3.1.1.2 sends a NUL that way).
-    fn is_escaped(&self, bytes: &[u8]) -> bool {
-        let before = bytes.get(..self.scanned).unwrap_or_default();
-        let backslashes = before.iter().rev().take_while(|&&b| b == b'\\').count();
-        self.start.is_some() && backslashes & 1 == 1
-    }
-
-    /// `token HCOLON value`: only SP and HTAB may stand in front of the colon.
-    fn field(&mut self, at: usize, text: &[u8]) -> Result<(), FramingErrorKind> {
-        let (name, mut rest) = cut(text, is_token_byte);
-        while let [b' ' | b'\t', behind @ ..] = rest {
-            rest = behind;
-        }
-        let [b':', value @ ..] = rest else {
-            return Err(FramingErrorKind::HeaderName);
-        };
-        if name.is_empty() {
-            return Err(FramingErrorKind::HeaderName);
-        }
-        if self.fields.len() >= Limits::HEADERS {
-            return Err(FramingErrorKind::TooManyHeaders);
-        }
-        let end = at.wrapping_add(text.len());
-        let name = Span::new(at, at.wrapping_add(name.len()));
-        self.fields.push(Field { name, value: trimmed(value, end) });
-        Ok(())
-    }
-
-    /// A line that begins with white space continues the value in front of it.
-    fn fold(&mut self, at: usize, text: &[u8]) -> Result<(), FramingErrorKind> {
-        let field = self.fields.last_mut().ok_or(FramingErrorKind::HeaderName)?;
-        let more = trimmed(text, at.wrapping_add(text.len()));
-        if more.len() == 0 {
-            return Ok(());
-        }
-        if field.value.len() == 0 {
-            field.value.start = more.start;
-        }
-        field.value.end = more.end;
-        self.folded = true;
-        Ok(())
-    }
 }
 
-/// Where `text`, which ends at `end`, stands without the white space around it.
-fn trimmed(mut text: &[u8], mut end: usize) -> Span {
-    while let [rest @ .., b' ' | b'\t'] = text {
-        text = rest;
-        end = end.wrapping_sub(1);
-    }
-    while let [b' ' | b'\t', rest @ ..] = text {
-        text = rest;
-    }
-    Span::new(end.wrapping_sub(text.len()), end)
+/// Whether a control character is the second half of a `quoted-pair`, which may hold any but CR
+/// and LF (RFC 3261 section 25.1; RFC 4475 section 3.1.1.2 sends a NUL that way).
+#[cold]
+fn is_escaped(before: &[u8]) -> bool {
+    before.iter().rev().take_while(|&&b| b == b'\\').count() & 1 == 1
 }
 
 /// `Status-Line` or `Request-Line`: single spaces, nothing behind (RFC 3261 section 7).
-fn start_line(at: usize, text: &[u8]) -> Result<Start, FramingErrorKind> {
+#[inline(never)]
+fn start_line(text: &[u8]) -> Result<Start, FramingErrorKind> {
     use FramingErrorKind as Kind;
     let (first, rest) = word(text).ok_or(Kind::StartLine)?;
-    if first.get(..4).is_some_and(|p| p.eq_ignore_ascii_case(b"SIP/")) {
+    if first.get(..4).is_some_and(|begin| is_called(begin, b"SIP/")) {
         check_version(first)?;
         let (status, reason) = word(rest).ok_or(Kind::StartLine)?;
-        let end = at.wrapping_add(text.len());
+        let end = text.len();
         let reason = Span::new(end.wrapping_sub(reason.len()), end);
         return Ok(Start::Response { status: status_code(status).ok_or(Kind::Status)?, reason });
     }
@@ -221,10 +232,10 @@ fn start_line(at: usize, text: &[u8]) -> Result<Start, FramingErrorKind> {
         return Err(Kind::StartLine);
     }
     check_version(version)?;
-    let behind = at.wrapping_add(first.len());
+    let behind = first.len();
     let begin = behind.wrapping_add(1);
     let uri = Span::new(begin, begin.wrapping_add(uri.len()));
-    Ok(Start::Request { method: Span::new(at, behind), uri })
+    Ok(Start::Request { method: Span::new(0, behind), uri })
 }
 
 /// What stands before and behind the first space.
@@ -234,7 +245,7 @@ fn word(text: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 fn check_version(version: &[u8]) -> Result<(), FramingErrorKind> {
-    if version.eq_ignore_ascii_case(b"SIP/2.0") { Ok(()) } else { Err(FramingErrorKind::Version) }
+    if is_called(version, b"SIP/2.0") { Ok(()) } else { Err(FramingErrorKind::Version) }
 }
 
 fn status_code(text: &[u8]) -> Option<u16> {
@@ -244,33 +255,11 @@ fn status_code(text: &[u8]) -> Option<u16> {
 
 /// A number of one to nine digits: longer ones have been cut to 32 bits elsewhere.
 fn digits(text: &[u8]) -> Option<usize> {
-    let plain = (1..=9).contains(&text.len()) && text.iter().all(u8::is_ascii_digit);
     let add = |number: usize, digit: &u8| {
-        number.wrapping_mul(10).wrapping_add(usize::from(digit.wrapping_sub(b'0')))
+        let value = usize::from(digit.wrapping_sub(b'0'));
+        digit.is_ascii_digit().then(|| number.wrapping_mul(10).wrapping_add(value))
     };
-    plain.then(|| text.iter().fold(0, add))
-}
-
-/// How long the body is: what every Content-Length says (RFC 3261 section 20.14).
-pub(super) fn content_length(fields: &[Field], bytes: &[u8]) -> Result<usize, FramingErrorKind> {
-    use FramingErrorKind as Kind;
-    let mut length = None;
-    for field in fields {
-        let is_called = |name: &[u8]| {
-            let found = field.name.of(bytes);
-            found == name || found.eq_ignore_ascii_case(name)
-        };
-        if !is_called(b"l") && !is_called(b"Content-Length") {
-            continue;
-        }
-        let value = digits(field.value.of(bytes)).ok_or(Kind::ContentLength)?;
-        if length.replace(value).is_some_and(|before| before != value) {
-            return Err(Kind::ContentLengths);
-        }
-    }
-    length
-        .ok_or(Kind::NoContentLength)
-        .and_then(|length| (length <= Limits::BODY).then_some(length).ok_or(Kind::BodyTooLong))
+    if (1..=9).contains(&text.len()) { text.iter().try_fold(0, add) } else { None }
 }
 
 #[cfg(test)]

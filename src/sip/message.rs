@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::head::{Field, Fields, Head, Span, Start, content_length};
+use super::fields::{FieldList, Fields};
+use super::head::{Head, Span, Start};
 use super::limits::{FramingError, FramingErrorKind};
 use super::parameters::{is_token, seconds, split, trim, value_of};
 use crate::text::WireText;
@@ -42,7 +43,7 @@ impl Message {
         let Some(body) = head.read(&bytes)? else {
             return Err(whole(FramingErrorKind::Incomplete));
         };
-        let length = content_length(&head.fields, &bytes).map_err(whole)?;
+        let length = head.content_length(&bytes, body).map_err(whole)?;
         match bytes.len().cmp(&body.saturating_add(length)) {
             std::cmp::Ordering::Less => Err(whole(FramingErrorKind::Incomplete)),
             std::cmp::Ordering::Equal => Self::assemble(head, bytes, body),
@@ -134,10 +135,10 @@ impl Response {
 /// (RFC 3261 section 7.3.3): `get("Via")` finds `v`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Headers {
-    bytes: Bytes,
-    fields: Fields,
+    pub(super) bytes: Bytes,
+    fields: FieldList,
     /// Whether some value has a fold.
-    folded: bool,
+    pub(super) folded: bool,
     body: usize,
 }
 
@@ -149,24 +150,16 @@ impl Headers {
 
     /// The values of all fields of this name.
     pub fn all(&self, name: &str) -> impl Iterator<Item = Cow<'_, str>> {
-        self.fields(name).map(|field| self.header(field).text())
+        self.values(name).map(|value| unfolded(text(value)))
     }
 
-    /// The same in the memory of the message; a fold needs some of its own.
-    pub(super) fn shared(&self, name: &str) -> impl Iterator<Item = Bytes> {
-        self.fields(name).map(|field| match field.value.of(&self.bytes) {
-            folded if self.folded && folded.contains(&b'\r') => {
-                self.header(field).text().into_owned().into()
-            }
-            value => self.bytes.slice_ref(value),
-        })
+    /// The values as they came.
+    pub(super) fn values(&self, name: &str) -> impl Iterator<Item = &[u8]> {
+        self.fields().called(name.as_bytes())
     }
 
-    fn fields(&self, name: &str) -> impl Iterator<Item = &Field> {
-        let name = full_name(name.as_bytes());
-        let is_called =
-            move |field: &&Field| full_name(field.name.of(&self.bytes)).eq_ignore_ascii_case(name);
-        self.fields.iter().filter(is_called)
+    fn fields(&self) -> Fields<'_> {
+        Fields { list: &self.fields, bytes: &self.bytes, body: self.body }
     }
 
     /// The value of the field of this name when there is exactly one.
@@ -180,11 +173,11 @@ impl Headers {
 
     /// All fields.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Header<'_>> {
-        self.fields.iter().map(|field| self.header(field))
-    }
-
-    fn header(&self, field: &Field) -> Header<'_> {
-        Header { name: self.slice(field.name), value: self.slice(field.value) }
+        let fields = self.fields();
+        self.fields.iter().enumerate().map(move |(index, field)| Header {
+            name: text(fields.name(field)),
+            value: text(fields.value(index)),
+        })
     }
 
     /// The body: as many bytes as Content-Length says.
@@ -233,10 +226,14 @@ impl Headers {
         Some(Duration::from_secs(number.into()))
     }
 
-    /// What stands there. The head's lines have been checked to be UTF-8.
     fn slice(&self, span: Span) -> &str {
-        std::str::from_utf8(span.of(&self.bytes)).unwrap_or_default()
+        text(span.of(&self.bytes))
     }
+}
+
+/// What stands in a head, whose lines have been checked to be UTF-8.
+pub(super) fn text(part: &[u8]) -> &str {
+    std::str::from_utf8(part).unwrap_or_default()
 }
 
 impl fmt::Debug for Headers {
@@ -265,18 +262,23 @@ impl<'a> Header<'a> {
 
     /// The value with each fold read as one space (RFC 3261 section 7.3.1).
     pub fn text(self) -> Cow<'a, str> {
-        if !self.value.contains('\r') {
-            return Cow::Borrowed(self.value);
-        }
-        let mut text = String::with_capacity(self.value.len());
-        for line in self.value.split("\r\n").map(trim).filter(|l| !l.is_empty()) {
-            if !text.is_empty() {
-                text.push(' ');
-            }
-            text.push_str(line);
-        }
-        Cow::Owned(text)
+        unfolded(self.value)
     }
+}
+
+/// A value with each fold read as one space (RFC 3261 section 7.3.1).
+pub(super) fn unfolded(value: &str) -> Cow<'_, str> {
+    if !value.contains('\r') {
+        return Cow::Borrowed(value);
+    }
+    let mut text = String::with_capacity(value.len());
+    for line in value.split("\r\n").map(trim).filter(|l| !l.is_empty()) {
+        if !text.is_empty() {
+            text.push(' ');
+        }
+        text.push_str(line);
+    }
+    Cow::Owned(text)
 }
 
 /// Shown as [`WireText`].
@@ -314,36 +316,6 @@ impl<'a> CSeq<'a> {
         let number = number.parse().ok().filter(|&n| digits && n <= Self::LIMIT)?;
         let method = trim(method);
         is_token(method).then_some(Self { number, method: Cow::Borrowed(method) })
-    }
-}
-
-/// The name that a compact form stands for: the IANA registry of SIP header fields.
-fn full_name(name: &[u8]) -> &[u8] {
-    let &[letter] = name else {
-        return name;
-    };
-    match letter.to_ascii_lowercase() {
-        b'a' => b"Accept-Contact",
-        b'b' => b"Referred-By",
-        b'c' => b"Content-Type",
-        b'd' => b"Request-Disposition",
-        b'e' => b"Content-Encoding",
-        b'f' => b"From",
-        b'i' => b"Call-ID",
-        b'j' => b"Reject-Contact",
-        b'k' => b"Supported",
-        b'l' => b"Content-Length",
-        b'm' => b"Contact",
-        b'n' => b"Identity-Info",
-        b'o' => b"Event",
-        b'r' => b"Refer-To",
-        b's' => b"Subject",
-        b't' => b"To",
-        b'u' => b"Allow-Events",
-        b'v' => b"Via",
-        b'x' => b"Session-Expires",
-        b'y' => b"Identity",
-        _ => name,
     }
 }
 

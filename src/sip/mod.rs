@@ -12,6 +12,8 @@ mod endpoint_id;
 
 mod limits;
 
+mod fields;
+
 mod head;
 
 mod message;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::scan::{before, is_space, is_token_byte};
+use super::scan::{is_space, is_token_byte, unquoted};
 
 /// Cuts `text` at each `separator` outside quoted strings and takes white space off the pieces.
 ///
@@ -88,11 +88,15 @@ pub(crate) fn unquote(text: &str) -> Option<Cow<'_, str>> {
 }
 
 /// The content of the quoted string that `text` stands in, without its escapes, and what is behind.
+#[inline]
 pub(super) fn cut_quoted(text: &[u8]) -> Option<(Cow<'_, [u8]>, &[u8])> {
-    let plain = before(text, |byte| byte == b'"' || byte == b'\\');
-    if let (content, [b'"', rest @ ..]) = text.split_at_checked(plain)? {
-        return Some((Cow::Borrowed(content), rest));
+    match text.split_at_checked(unquoted(text))? {
+        (content, [b'"', rest @ ..]) => Some((Cow::Borrowed(content), rest)),
+        _ => cut_escaped(text),
     }
+}
+
+fn cut_escaped(text: &[u8]) -> Option<(Cow<'_, [u8]>, &[u8])> {
     let (content, rest) = text.split_at_checked(quoted_length(text)?)?;
     let mut escaped = false;
     let kept = content.iter().copied().filter(|&byte| {

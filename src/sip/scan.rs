@@ -1,20 +1,67 @@
 //! Runs of bytes of one class.
 
-/// How many bytes stand before the first that is `wanted`.
+/// One in each of eight bytes.
+const EACH: u64 = u64::from_ne_bytes([1; 8]);
+
+/// How many bytes stand before the first that `mark` gives its highest bit.
+///
+/// Eight at a time, in one register. What `mark` gives behind the first does not matter, so that a
+/// carry does no harm.
+#[inline(always)]
+fn before(text: &[u8], mark: impl Fn(u64) -> u64) -> usize {
+    let first = |word| (mark(word) & (0x80 * EACH)).trailing_zeros() as usize / 8;
+    let (words, tail) = text.as_chunks::<8>();
+    let mut at = 0usize;
+    for word in words {
+        let plain = first(u64::from_le_bytes(*word));
+        at = at.wrapping_add(plain);
+        if plain < 8 {
+            return at;
+        }
+    }
+    let word = tail.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte));
+    at.wrapping_add(first(word).min(tail.len()))
+}
+
+/// How many printable ASCII characters `text` begins with.
 ///
 /// Sixteen at a time: a loop that looks at them all, whatever it finds, is one that a compiler makes
 /// vectors of.
-#[inline]
-pub(super) fn before(text: &[u8], wanted: impl Fn(u8) -> bool) -> usize {
+#[inline(always)]
+pub(super) fn plain(text: &[u8]) -> usize {
+    let is_odd = |&byte: &u8| !(b' '..=b'~').contains(&byte);
     let (blocks, tail) = text.as_chunks::<16>();
     let mut at = 0usize;
     for block in blocks {
-        if block.iter().fold(false, |any, &byte| any | wanted(byte)) {
-            return at.wrapping_add(block.iter().take_while(|&&byte| !wanted(byte)).count());
+        if block.iter().fold(false, |any, byte| any | is_odd(byte)) {
+            return at.wrapping_add(before(block, |word| {
+                word | word.wrapping_sub(0x20 * EACH) | word.wrapping_add(EACH)
+            }));
         }
         at = at.wrapping_add(block.len());
     }
-    at.wrapping_add(tail.iter().take_while(|&&byte| !wanted(byte)).count())
+    at.wrapping_add(tail.iter().take_while(|&byte| !is_odd(byte)).count())
+}
+
+/// How far the first quote or backslash is.
+#[inline(never)]
+pub(super) fn unquoted(text: &[u8]) -> usize {
+    let zero = |word: u64| word.wrapping_sub(EACH) & !word;
+    before(text, |word| zero(word ^ (0x22 * EACH)) | zero(word ^ (0x5c * EACH)))
+}
+
+/// Cuts off the token that `text` begins with, if any.
+#[inline]
+pub(super) fn cut_token(text: &[u8]) -> (&[u8], &[u8]) {
+    text.split_at_checked(token(text)).unwrap_or((text, &[]))
+}
+
+/// How long the token is that `text` begins with.
+///
+/// In a larger function a compiler would count along, with every byte, all that follows from it.
+#[inline(never)]
+fn token(text: &[u8]) -> usize {
+    text.iter().position(|&byte| !is_token_byte(byte)).unwrap_or(text.len())
 }
 
 /// Cuts off what `text` has of bytes of a class at its beginning.
@@ -22,6 +69,34 @@ pub(super) fn before(text: &[u8], wanted: impl Fn(u8) -> bool) -> usize {
 pub(super) fn cut(text: &[u8], is_wanted: impl Fn(u8) -> bool) -> (&[u8], &[u8]) {
     let end = text.iter().position(|&byte| !is_wanted(byte)).unwrap_or(text.len());
     text.split_at_checked(end).unwrap_or((text, &[]))
+}
+
+/// `text` without the linear white space that it begins with.
+#[inline(always)]
+pub(super) fn trim_start(mut text: &[u8]) -> &[u8] {
+    while let [first, rest @ ..] = text
+        && is_space(*first)
+    {
+        text = rest;
+    }
+    text
+}
+
+/// `text` without linear white space around it, folds included.
+#[inline]
+pub(super) fn trim(mut text: &[u8]) -> &[u8] {
+    while let [rest @ .., last] = text
+        && is_space(*last)
+    {
+        text = rest;
+    }
+    trim_start(text)
+}
+
+/// Whether a name is `wanted`, in any case. Nearly always it is spelled the same: that is seen sooner.
+#[inline]
+pub(super) fn is_called(name: &[u8], wanted: &[u8]) -> bool {
+    name == wanted || name.eq_ignore_ascii_case(wanted)
 }
 
 /// Linear white space, folds included.
@@ -56,18 +131,38 @@ pub(super) fn is_token_byte(byte: u8) -> bool {
 mod tests {
     use super::*;
 
-    /// Sixteen bytes at a time finds what one byte at a time finds.
+    /// What finds many bytes at a time finds what one byte at a time finds.
     #[test]
     fn each_byte_is_found_at_each_place() {
         for byte in 0..=u8::MAX {
             for at in 0..40 {
                 let mut bytes = [b'a'; 40];
                 bytes[at] = byte;
-                let plain = if byte.is_ascii_control() { at } else { 40 };
-                assert_eq!(before(&bytes, |b| b.is_ascii_control()), plain, "{byte:#04x} at {at}");
-                let (letters, rest) = cut(&bytes, |b| b == b'a');
-                assert_eq!(letters.len(), if byte == b'a' { 40 } else { at });
-                assert_eq!([letters, rest].concat(), bytes);
+                let found = |is_it: bool| if is_it { at } else { 40 };
+                assert_eq!(plain(&bytes), found(!(b' '..=b'~').contains(&byte)), "{byte:#04x}");
+                assert_eq!(unquoted(&bytes), found(b"\"\\".contains(&byte)), "{byte:#04x}");
+                let (token, rest) = cut_token(&bytes);
+                assert_eq!(token.len(), found(!is_token_byte(byte)), "{byte:#04x}");
+                assert_eq!([token, rest].concat(), bytes);
+            }
+        }
+    }
+
+    /// A carry from one byte to the next must not hide or invent one.
+    #[test]
+    fn what_stands_behind_the_first_does_no_harm() {
+        for first in 0..=u8::MAX {
+            for next in 0..=u8::MAX {
+                let bytes = [b'a', first, next, b'a', b'a', b'a', b'a', b'a', b'a', next, first];
+                let odd = |byte: &u8| !(b' '..=b'~').contains(byte);
+                let quote = |byte: &u8| b"\"\\".contains(byte);
+                let end = bytes.len();
+                assert_eq!(plain(&bytes), bytes.iter().position(odd).unwrap_or(end));
+                assert_eq!(
+                    plain(&[bytes, bytes].concat()),
+                    bytes.iter().position(odd).unwrap_or(2 * end)
+                );
+                assert_eq!(unquoted(&bytes), bytes.iter().position(quote).unwrap_or(end));
             }
         }
     }
