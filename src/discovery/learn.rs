@@ -58,6 +58,7 @@ impl<C> DiscoveryPlan<C> {
         let Some(question) = self.facts.question_mut(row) else { return };
         question.listed = listed.try_into().unwrap_or(u8::MAX);
         let protocol = question.protocol;
+        self.expect_servers(listed);
         for (record, place) in answer.records.iter().take(RECORD_LIMIT).zip(0..) {
             let host = match &record.target {
                 SrvTarget::NotOffered => {

@@ -121,6 +121,13 @@ impl<C> DiscoveryPlan<C> {
         }
     }
 
+    /// Makes room for so many servers and no more: a list that grows by itself has room for four.
+    pub(super) fn expect_servers(&mut self, count: usize) {
+        self.facts.candidates.reserve_exact(count);
+        self.facts.hosts.reserve_exact(count);
+        self.trace.expect_hosts(count);
+    }
+
     /// Adds a candidate, as [`Facts`](super::facts::Facts) has it.
     pub(super) fn add_candidate(
         &mut self,

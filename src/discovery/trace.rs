@@ -147,6 +147,10 @@ impl Trace {
         }
     }
 
+    pub(super) fn expect_hosts(&mut self, count: usize) {
+        self.hosts.reserve_exact(count);
+    }
+
     /// The place of a host, a new one or the one it has.
     pub(super) fn place_of(&mut self, host: TrustedHost) -> u16 {
         let known = self.hosts.iter().position(|known| known.host() == host.host());
