@@ -177,11 +177,11 @@ fn held(rest: Rest) -> usize {
 fn a_sign_in_that_waits_holds_no_more_than_is_told() {
     // As `docs/performance.md` has it, rounded up. The connection is not counted.
     for (rest, told) in [
-        (Rest::Lookup, 3712),
-        (Rest::Connect, 3712),
-        (Rest::Answer, 3840),
-        (Rest::Password, 4096),
-        (Rest::Proof, 4544),
+        (Rest::Lookup, 2304),
+        (Rest::Connect, 2304),
+        (Rest::Answer, 2432),
+        (Rest::Password, 2688),
+        (Rest::Proof, 3136),
     ] {
         let held = held(rest);
         println!("{rest:?}: {held} bytes");
