@@ -4,7 +4,7 @@
 mod pipe;
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,14 +12,14 @@ use bytes::Bytes;
 use pipe::Pipe;
 use sip_signin::discovery::{
     Absence, Answer as Lookup, Cause, ConnectFailure, Endpoint, Family, LookupFailure, SrvAnswer,
-    SrvRecord,
+    SrvRecord, Timeouts,
 };
 use sip_signin::sip::{Answer, Message, Register, Tokens, UriTransport};
 use sip_signin::{
     Client, Connection, HostName, Random, RandomError, Resolver, SignInFailureKind, SipAddress,
     SrvName, Transport,
 };
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tokio_test::io::{Builder, Mock};
 
 const CHALLENGE: &str = "WWW-Authenticate: NTLM realm=\"SIP Communications Service\", \
@@ -219,6 +219,37 @@ async fn silent_dns_ends_in_a_typed_failure_within_the_lookup_deadline() {
     assert!(matches!(cause, Cause::LookupFailed(_, LookupFailure::TimedOut)), "{cause}");
     let took = begun.elapsed();
     assert!(took >= Duration::from_secs(5) && took < Duration::from_secs(6), "{took:?}");
+}
+
+/// What a connect holds is freed when its time is over, not when the search is.
+#[tokio::test(start_paused = true)]
+async fn a_connect_whose_time_is_over_is_dropped_while_another_one_goes_on() {
+    struct Silent(Arc<()>);
+
+    #[async_trait]
+    impl Transport for Silent {
+        async fn connect(
+            &self,
+            _: &Endpoint,
+            _: SocketAddr,
+        ) -> Result<Box<dyn Connection>, ConnectFailure> {
+            let _held = Arc::clone(&self.0);
+            std::future::pending().await
+        }
+    }
+
+    let connects = Arc::new(());
+    let open = || Arc::strong_count(&connects) - 2;
+    let client = Client::new(Zone { silent: false }, Silent(Arc::clone(&connects)));
+    let address = address();
+    let mut search = std::pin::pin!(client.challenge(&address));
+    let (connect, moment) = (Timeouts::default().connect, Duration::from_millis(10));
+    assert!(timeout(connect - moment, &mut search).await.is_err());
+    assert_eq!(open(), 2);
+    assert!(timeout(2 * moment, &mut search).await.is_err());
+    assert_eq!(open(), 1);
+    assert!(search.await.is_err());
+    assert_eq!(open(), 0);
 }
 
 /// DNS that never answers holds nobody up who knows where to go.

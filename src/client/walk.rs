@@ -90,8 +90,8 @@ impl<'a> InFlight<'a> {
         self.0.push(Begun { until, step: Box::pin(step) });
     }
 
-    /// The next outcome, if one comes before `until`, or before the time of a step is over. Then what
-    /// it holds is freed: the plan has given it up.
+    /// The next outcome, if one comes before `until` and before the time of any step is over. A step
+    /// whose time is over is dropped, with what it holds: the plan has given it up.
     async fn next(&mut self, until: Instant) -> Option<Brought> {
         let now = now();
         self.0.retain(|begun| now < begun.until);

@@ -13,7 +13,7 @@ use super::order::Protocol;
 use super::trace::Server;
 
 /// A place in the order of candidates: TLS before TCP, then the row, then the place in the answer.
-/// The limits of rows and records keep the numbers small.
+/// The limits of the search keep the numbers small.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Rank {
     pub(super) protocol: Protocol,

@@ -60,7 +60,7 @@ impl<C> Facts<C> {
             self.candidates.insert(place, candidate);
             return self.candidates.get_mut(place);
         }
-        // The limits of rows and records keep the number small.
+        // The limits of the search keep the number small.
         let number = u16::try_from(self.candidates.len()).unwrap_or(u16::MAX);
         let place = place(&self.candidates);
         self.candidates.insert(place, Candidate::new(number, server, rank, from_srv));

@@ -181,7 +181,7 @@ impl<C> DiscoveryPlan<C> {
                 self.consider_host_rows();
             }
         }
-        for (at, _) in (0..).zip(0..self.facts.hosts.len()) {
+        for (at, _) in (0u16..).zip(0..self.facts.hosts.len()) {
             for family in [Family::V6, Family::V4] {
                 let Some(known) = self.facts.host_mut(at) else { continue };
                 if !known.lookup(family).is_overdue(now) {

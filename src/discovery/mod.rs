@@ -91,3 +91,9 @@ pub const TARGET_LIMIT: usize = 64;
 pub const STEP_LIMIT: usize = 512;
 /// The most connects that are under way at once.
 pub const CONNECT_LIMIT: usize = 8;
+
+/// 8 bits hold the place of a record; 16 hold those of rows, hosts and servers, of which there is one for
+/// each record of each row, two that an administrator set, and one that is remembered; and each step.
+const _: () = assert!(RECORD_LIMIT <= u8::MAX as usize);
+const _: () = assert!(SearchOrder::LIMIT * RECORD_LIMIT + 3 <= u16::MAX as usize);
+const _: () = assert!(STEP_LIMIT <= u16::MAX as usize);

@@ -84,6 +84,7 @@ impl<C> DiscoveryPlan<C> {
         }
     }
 
+    /// Once in a search at most, and not at all in one whose questions found something.
     #[cold]
     fn decide_on_host_rows(&mut self) {
         let failed = self.facts.questions.iter().find_map(|question| match &question.lookup {

@@ -147,18 +147,20 @@ impl Trace {
         }
     }
 
+    /// Makes room for so many more hosts, and no more than that.
     pub(super) fn expect_hosts(&mut self, count: usize) {
         self.hosts.reserve_exact(count);
     }
 
-    /// The place of a host, a new one or the one it has.
+    /// The place of a host, a new one or the one it has: it keeps the origin with which it came up
+    /// first.
     pub(super) fn place_of(&mut self, host: TrustedHost) -> u16 {
         let known = self.hosts.iter().position(|known| known.host() == host.host());
         let place = known.unwrap_or(self.hosts.len());
         if known.is_none() {
             self.hosts.push(host);
         }
-        // The limits of rows and records keep the number small.
+        // The limits of the search keep the number small.
         u16::try_from(place).unwrap_or(u16::MAX)
     }
 
@@ -173,7 +175,7 @@ impl Trace {
         Some(Endpoint { protocol, host: self.host(host)?.clone(), port })
     }
 
-    /// The question of a row that was put.
+    /// The question of a row.
     #[inline]
     pub(super) fn question(&self, row: u16) -> Option<SrvName> {
         match self.search.order()?.rows().get(usize::from(row))? {

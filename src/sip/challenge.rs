@@ -18,7 +18,7 @@ use crate::text::WireText;
 ///
 /// A scheme and its parameters in their order, unknown ones among them (RFC 3261 section 20.44,
 /// RFC 7235 section 2.1, [MS-SIPAE]). Values are as the server meant them: without quotes and
-/// escapes, never shown but as [`WireText`].
+/// escapes, never shown but as [`WireText`]. Who keeps a challenge keeps the memory of its message.
 ///
 /// ```
 /// use sip_signin::sip::{Challenge, Scheme};

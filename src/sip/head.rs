@@ -17,9 +17,10 @@ pub(super) struct Span {
     end: u16,
 }
 
-/// The last line of a head begins within its limits, so that 16 bits hold where it ends. They hold
-/// twice the longest value, too.
+/// The last line of a head begins within its limits, so that 16 bits hold where it ends.
 const _: () = assert!(2 * (Limits::LINE + 2) + Limits::HEADER_BYTES <= u16::MAX as usize);
+/// They hold the longest value, too, and behind it what it says without its escapes, which is shorter.
+const _: () = assert!(2 * Limits::HEADER_BYTES - 1 <= u16::MAX as usize);
 
 impl Span {
     pub(super) fn new(start: usize, end: usize) -> Self {
@@ -74,7 +75,7 @@ pub(super) struct Head {
 /// How far a head has been read.
 #[derive(Clone, Copy, Debug, Default)]
 struct Progress {
-    /// Where the header lines begin.
+    /// Where the header lines begin; 0 in the start line.
     headers: usize,
     /// Where the unfinished line begins.
     line: usize,
@@ -170,7 +171,8 @@ impl Head {
 type Cut<'a> = (&'a [u8], &'a [u8]);
 
 impl Progress {
-    /// Cuts the unfinished line off `rest`, or gives `None` when its CRLF is not there yet.
+    /// Cuts the unfinished line off `rest`, or gives `None` when its CRLF is not there yet. Inlined into the
+    /// one loop that calls it, which keeps its state in registers.
     #[inline(always)]
     fn cut_line<'a>(
         &mut self,
@@ -204,13 +206,15 @@ impl Progress {
 }
 
 /// Whether a control character is the second half of a `quoted-pair`, which may hold any but CR
-/// and LF (RFC 3261 section 25.1; RFC 4475 section 3.1.1.2 sends a NUL that way).
+/// and LF (RFC 3261 section 25.1; RFC 4475 section 3.1.1.2 sends a NUL that way). Outside of
+/// tests hardly any message has one.
 #[cold]
 fn is_escaped(before: &[u8]) -> bool {
     before.iter().rev().take_while(|&&b| b == b'\\').count() & 1 == 1
 }
 
-/// `Status-Line` or `Request-Line`: single spaces, nothing behind (RFC 3261 section 7).
+/// `Status-Line` or `Request-Line`: single spaces, nothing behind (RFC 3261 section 7). Not inlined: it is
+/// read once, and would take registers from the loop over the lines.
 #[inline(never)]
 fn start_line(text: &[u8]) -> Result<Start, FramingErrorKind> {
     use FramingErrorKind as Kind;

@@ -111,9 +111,9 @@ fn quoted_length(text: &[u8]) -> Option<usize> {
     let mut at = 0usize;
     loop {
         let rest = text.get(at..)?;
-        let stop = rest.iter().position(|&b| b == b'"' || b == b'\\')?;
+        let stop = unquoted(rest);
         at = at.saturating_add(stop);
-        if rest.get(stop) == Some(&b'"') {
+        if *rest.get(stop)? == b'"' {
             return Some(at);
         }
         at = at.saturating_add(2);

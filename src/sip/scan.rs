@@ -6,7 +6,7 @@ const EACH: u64 = u64::from_ne_bytes([1; 8]);
 /// How many bytes stand before the first that `mark` gives its highest bit.
 ///
 /// Eight at a time, in one register. What `mark` gives behind the first does not matter, so that a
-/// carry does no harm.
+/// carry does no harm. Inlined, so that a `mark` costs no call.
 #[inline(always)]
 fn before(text: &[u8], mark: impl Fn(u64) -> u64) -> usize {
     let first = |word| (mark(word) & (0x80 * EACH)).trailing_zeros() as usize / 8;
@@ -26,7 +26,7 @@ fn before(text: &[u8], mark: impl Fn(u64) -> u64) -> usize {
 /// How many printable ASCII characters `text` begins with.
 ///
 /// Sixteen at a time: a loop that looks at them all, whatever it finds, is one that a compiler makes
-/// vectors of.
+/// vectors of. Inlined: each byte of a head comes by here, most in runs shorter than a call is worth.
 #[inline(always)]
 pub(super) fn plain(text: &[u8]) -> usize {
     let is_odd = |&byte: &u8| !(b' '..=b'~').contains(&byte);
@@ -43,7 +43,7 @@ pub(super) fn plain(text: &[u8]) -> usize {
     at.wrapping_add(tail.iter().take_while(|&byte| !is_odd(byte)).count())
 }
 
-/// How far the first quote or backslash is.
+/// How far the first quote or backslash is. Not inlined: a small loop has its registers.
 #[inline(never)]
 pub(super) fn unquoted(text: &[u8]) -> usize {
     let zero = |word: u64| word.wrapping_sub(EACH) & !word;
@@ -71,7 +71,8 @@ pub(super) fn cut(text: &[u8], is_wanted: impl Fn(u8) -> bool) -> (&[u8], &[u8])
     text.split_at_checked(end).unwrap_or((text, &[]))
 }
 
-/// `text` without the linear white space that it begins with.
+/// `text` without the linear white space that it begins with. Inlined: most often it is one space,
+/// or none.
 #[inline(always)]
 pub(super) fn trim_start(mut text: &[u8]) -> &[u8] {
     while let [first, rest @ ..] = text
