@@ -279,6 +279,47 @@ async fn redirects_in_a_circle_end() {
     assert_eq!(failure.redirects().len(), 1);
 }
 
+/// The one that it was sent to has hung up: what was searched first has had its say.
+#[tokio::test(start_paused = true)]
+async fn who_cannot_call_back_the_server_of_a_redirect_searches_nothing_anew() {
+    let (sip, pool) = ("sip.contoso.com", "pool1.contoso.com");
+    let network = Network::new([
+        (sip, Does::SendsOnAtOnce("<sip:pool1.contoso.com>")),
+        (pool, Does::HangsUpForGood),
+    ]);
+    network.client(&[sip]).sign_in(&address(), &Person::default()).await.unwrap_err();
+    assert_eq!(network.dialled().iter().filter(|dialled| dialled.contains(sip)).count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_redirects_to_one_server_are_one_visit() {
+    let network = Network::new([
+        (
+            "sip.contoso.com",
+            Does::SendsOnAtOnce("<sip:pool1.contoso.com>, <sip:pool2.contoso.com>"),
+        ),
+        ("pool1.contoso.com", Does::SendsOn("<sip:pool2.contoso.com>")),
+        ("pool2.contoso.com", Does::Says("503 Service Unavailable", "")),
+    ]);
+    network.sign_in(&["sip.contoso.com"]).await.unwrap_err();
+    let visited = ["sip", "pool1", "pool2"].map(|host| format!("tls {host}.contoso.com:5061"));
+    assert_eq!(network.dialled(), visited);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_the_servers_of_a_redirect_the_first_that_failed_is_told_of() {
+    let network = Network::new([
+        (
+            "sip.contoso.com",
+            Does::SendsOnAtOnce("<sip:pool1.contoso.com>, <sip:pool2.contoso.com>"),
+        ),
+        ("pool1.contoso.com", Does::Says("503 Service Unavailable", "")),
+    ]);
+    let failure = network.sign_in(&["sip.contoso.com"]).await.unwrap_err();
+    assert!(failure.to_string().contains("pool1.contoso.com"), "{failure}");
+    assert!(network.dialled().iter().any(|dialled| dialled.contains("pool2")));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_rejected_password_is_sent_once() {
     let network =

@@ -4,6 +4,7 @@
 mod pipe;
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,14 +12,15 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use pipe::Pipe;
 use sip_signin::discovery::{
-    Absence, Answer as Lookup, Cause, ConnectFailure, Endpoint, Family, LookupFailure, SrvAnswer,
-    SrvRecord, Timeouts,
+    Absence, Answer as Lookup, Cause, ConnectFailure, Endpoint, Family, LookupFailure, Pace,
+    Search, SrvAnswer, SrvRecord, Timeouts,
 };
 use sip_signin::sip::{Answer, Message, Register, Tokens, UriTransport};
 use sip_signin::{
     Client, Connection, HostName, Random, RandomError, Resolver, SignInFailureKind, SipAddress,
     SrvName, Transport,
 };
+use tokio::io::{AsyncReadExt, DuplexStream};
 use tokio::time::{Instant, timeout};
 use tokio_test::io::{Builder, Mock};
 
@@ -208,6 +210,54 @@ async fn the_longest_retry_after_is_told_when_no_server_is_left() {
         "the server: tls pool01.contoso.com:5061 answered: 503 Service Unavailable; \
          ask the server's administrator, with the server's answer in hand"
     );
+}
+
+/// Nobody answers at `pool01`, ever; the connects to it that are under way hold a `rope` each.
+struct Swamp {
+    rope: Arc<()>,
+    /// How many ropes were held when `pool02` was dialled.
+    held: Arc<AtomicUsize>,
+    near: Mutex<Option<DuplexStream>>,
+}
+
+#[async_trait]
+impl Transport for Swamp {
+    async fn connect(
+        &self,
+        endpoint: &Endpoint,
+        peer: SocketAddr,
+    ) -> Result<Box<dyn Connection>, ConnectFailure> {
+        if endpoint.host.to_string().starts_with("pool01") {
+            let _rope = Arc::clone(&self.rope);
+            std::future::pending::<()>().await;
+        }
+        self.held.store(Arc::strong_count(&self.rope), Ordering::SeqCst);
+        let near = self.near.lock().unwrap().take();
+        near.map(|near| Box::new(Pipe::new(near, peer)) as _).ok_or(ConnectFailure::Refused)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connect_whose_time_is_over_and_one_that_lost_the_race_are_dropped() {
+    // One more is the transport's own, and one the test's.
+    for (pace, held_at_the_dial) in [(Pace::ONE_AT_A_TIME, 2), (Pace::DEFAULT, 3)] {
+        let (near, mut far) = tokio::io::duplex(4096);
+        let (rope, held) = (Arc::new(()), Arc::new(AtomicUsize::new(0)));
+        let near = Mutex::new(Some(near));
+        let swamp = Swamp { rope: Arc::clone(&rope), held: Arc::clone(&held), near };
+        let search = Search::builder().pace(pace).build().unwrap();
+        let client = Client::builder(Zone { silent: false }, swamp).search(search).build();
+        let served = async {
+            assert_eq!(far.read_u8().await.unwrap(), b'R');
+            Arc::strong_count(&rope)
+        };
+        let address = address();
+        tokio::select! {
+            outcome = client.challenge(&address) => panic!("nobody answered: {:?}", outcome.err()),
+            left = served => assert_eq!(left, 2),
+        }
+        assert_eq!(held.load(Ordering::SeqCst), held_at_the_dial);
+    }
 }
 
 #[tokio::test(start_paused = true)]

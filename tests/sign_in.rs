@@ -434,6 +434,29 @@ fn a_rejected_password_is_never_sent_again() {
     let mut next = Talk::with(Rules::default(), server(Protocol::Tls), cache, &[]);
     assert_eq!(next.ask(&[DIGEST]).reason, AskReason::Rejected);
     assert_eq!(failed(next.supply("Pa$$word")), SignInError::Rejected(Scheme::Digest));
+
+    // Nor of one that was given a second time.
+    let cache = next.machine.cache().clone();
+    let mut third = Talk::with(Rules::default(), server(Protocol::Tls), cache, &[]);
+    assert_eq!(third.ask(&[DIGEST]).reason, AskReason::Rejected);
+}
+
+#[test]
+fn what_was_rejected_is_told_by_the_mechanism_that_was_tried() {
+    let mut talk = Talk::new(kerberos(true));
+    let _ = talk.hear("401 Unauthorized", &[KERBEROS]);
+    let error = failed(talk.hear("401 Unauthorized", &[KERBEROS]));
+    assert_eq!(error, SignInError::Rejected(Scheme::Kerberos));
+}
+
+#[test]
+fn another_password_answers_the_latest_challenge() {
+    let mut talk = Talk::new(Rules::default());
+    talk.ask(&[DIGEST]);
+    let _ = talk.supply("Pa$$word");
+    talk.ask(&[&DIGEST.replace("n1", "n2")]);
+    assert!(matches!(talk.supply("another"), Step::Send(_)));
+    assert!(talk.authorization().contains("nonce=\"n2\""), "{}", talk.authorization());
 }
 
 #[test]
@@ -594,6 +617,10 @@ fn a_mechanism_that_fails_or_is_not_believed_hands_over_to_the_next() {
     let broken = format!("{NTLM}, opaque=\"1\", gssapi-data=\"AAAA\"");
     assert!(matches!(talk.hear("401 Unauthorized", &[&broken]), Step::Send(_)));
     assert!(talk.authorization().starts_with("Digest "), "{}", talk.authorization());
+    // Another password begins where the first one did.
+    talk.ask(&[DIGEST]);
+    let _ = talk.supply("another");
+    assert!(talk.authorization().starts_with("NTLM "), "{}", talk.authorization());
     // And when there is no next, what was tried is told.
     let mut talk = Talk::new(Rules::default());
     talk.ask(&[NTLM]);
@@ -816,6 +843,10 @@ fn a_lost_connection_is_told_until_it_is_over() {
     talk.machine.lost("closed".into());
     assert_eq!(failed(talk.poll()), SignInError::Lost("closed".into()));
     let mut talk = Talk::new(Rules::default());
+    talk.ask(&[NTLM]);
+    talk.machine.lost("closed".into());
+    assert_eq!(failed(talk.poll()), SignInError::Lost("closed".into()), "while a person is asked");
+    let mut talk = Talk::new(Rules::default());
     let _ = talk.hear("404 Not Found", &[]);
     talk.machine.lost("closed".into());
     assert!(matches!(failed(talk.poll()), SignInError::UnknownUser(_)));
@@ -925,6 +956,7 @@ fn redirects_neither_circle_nor_go_on_for_ever() {
     let back = contacts("Contact: <sip:SIP.cosmo.local:5061>");
     let looped = circle.follow(&director, &back, Protection::Verified);
     assert_eq!(*looped.unwrap_err(), SignInError::RedirectLoop);
+    assert!(circle.visit(&endpoint(Protocol::Tls, "sip.cosmo.local", 443)), "another port is new");
 
     let mut chain = redirects();
     for hop in 0..=Redirects::LIMIT {

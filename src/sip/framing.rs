@@ -215,11 +215,20 @@ mod tests {
     }
 
     #[test]
+    fn the_first_fault_is_told_however_the_stream_is_cut() {
+        let fault =
+            |lines: &[u8]| outcome(&[b"SIP/2.0 200 OK\r\n", lines, b"l: 0\r\n\r\n"].concat());
+        assert_eq!(fault(b"a b: c\r\nd: \0\r\n"), (0, Some(Kind::HeaderName)));
+        assert_eq!(fault(b"a: a long way \xfc behind\r\nb c: d\r\n"), (0, Some(Kind::NotUtf8)));
+    }
+
+    #[test]
     fn after_an_error_nothing_more_comes() {
         let mut reader = MessageReader::default();
         let mut input = &b"SIP/2.0 200 OK\r\nbroken\r\n"[..];
         let error = reader.read(&mut input).unwrap_err();
         assert_eq!(error.kind, Kind::HeaderName);
+        assert_eq!(error.line, Some("broken".into()));
         let mut input = &b"SIP/2.0 200 OK\r\nl: 0\r\n\r\n"[..];
         assert_eq!(reader.read(&mut input), Err(error));
     }

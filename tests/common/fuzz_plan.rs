@@ -160,11 +160,14 @@ impl Drive<'_> {
             }
             (Origin::Built, Some(name)) => {
                 let order = self.search.order().expect("no host rows with manual servers");
+                // The port of a server that is remembered is its own.
+                let last = self.search.last().map(|last| (&last.host, last.port));
+                let remembered = *protocol == Protocol::Tls && last == Some((name, *port));
                 let own = |row: &Row| match row {
                     Row::Srv { .. } => false,
                     Row::Host { label, protocol: by, port: at } => {
                         let built = HostName::parse(&format!("{label}.{}", self.domain));
-                        (built.as_ref(), by, at) == (Ok(name), protocol, port)
+                        built.as_ref() == Ok(name) && (remembered || (by, at) == (protocol, port))
                     }
                 };
                 assert!(order.rows().iter().any(own), "{name} is nobody's row");

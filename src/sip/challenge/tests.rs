@@ -171,6 +171,20 @@ fn a_challenge_apart_says_the_same_and_holds_nothing_else() {
 }
 
 #[test]
+fn the_fields_of_a_message_are_read_whether_folded_or_not_up_to_the_limit() {
+    let realms = |lines: &str| -> Vec<_> {
+        let message = format!("SIP/2.0 401 No\r\n{lines}l: 0\r\n\r\n");
+        let message = Message::parse(message.into()).unwrap();
+        let challenges = Challenge::of(message.headers(), "WWW-Authenticate");
+        challenges.map(|challenge| challenge.unwrap().realm().unwrap().to_owned()).collect()
+    };
+    let folded = "WWW-Authenticate: NTLM\r\n realm=\"a\"\r\n";
+    let plain = "WWW-Authenticate: Digest realm=\"b\"\r\n";
+    assert_eq!(realms(&[plain, folded, plain].concat()), ["b", "a", "b"]);
+    assert_eq!(realms(&plain.repeat(Challenge::LIMIT + 1)).len(), Challenge::LIMIT);
+}
+
+#[test]
 fn nothing_from_the_wire_is_shown_as_it_came() {
     let challenge = Challenge::read_all("NTLM realm=\"a\u{202e}b\"").remove(0).unwrap();
     assert!(format!("{challenge:?}").contains(r"a\u{202e}b"));
