@@ -20,8 +20,6 @@ pub(super) struct Facts<C> {
     pub(super) hosts: Vec<KnownHost>,
     /// The best first.
     pub(super) candidates: Vec<Candidate<C>>,
-    /// Whether the host rows have been decided on.
-    pub(super) host_rows: bool,
     /// A question of the order could not be put, its name being too long.
     pub(super) unaskable: bool,
     /// A TLS server has shown itself.
@@ -35,7 +33,6 @@ impl<C> Facts<C> {
             questions: SmallVec::new(),
             hosts: Vec::with_capacity(1),
             candidates: Vec::with_capacity(1),
-            host_rows: false,
             unaskable: false,
             no_clear_text: false,
         }

@@ -78,13 +78,13 @@ impl<C> DiscoveryPlan<C> {
     /// > [...] (not if they are not valid; only if they do not exist at all) [seed, article 1]
     pub(super) fn consider_host_rows(&mut self) {
         let nothing_found = |q: &Question| matches!(q.lookup, Lookup::Absent | Lookup::Failed(_));
-        if !self.facts.host_rows && self.facts.questions.iter().all(nothing_found) {
-            self.facts.host_rows = true;
+        if self.facts.questions.iter().all(nothing_found) {
             self.decide_on_host_rows();
         }
     }
 
-    /// Once in a search at most, and not at all in one whose questions found something.
+    /// Once in a search at most, for what has been answered is not asked again; and not at all in one
+    /// whose questions found something.
     #[cold]
     fn decide_on_host_rows(&mut self) {
         let failed = self.facts.questions.iter().find_map(|question| match &question.lookup {
