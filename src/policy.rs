@@ -46,7 +46,7 @@ impl HostNamePolicy {
         };
         match self {
             Self::Strict => labels == "sip",
-            Self::Relaxed => !labels.bytes().any(|b| b == b'.'),
+            Self::Relaxed => !labels.contains('.'),
             Self::AnySubdomain => true,
         }
     }
