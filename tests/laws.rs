@@ -49,3 +49,6 @@ mod trust;
 
 #[path = "laws/memory.rs"]
 mod memory;
+
+#[path = "laws/folding.rs"]
+mod folding;

@@ -17,15 +17,6 @@ pub enum Answer<T> {
     Absent(Absence),
 }
 
-impl<T> Answer<T> {
-    pub(super) fn map<U>(self, change: impl FnOnce(T) -> U) -> Answer<U> {
-        match self {
-            Self::Found(found) => Answer::Found(change(found)),
-            Self::Absent(absence) => Answer::Absent(absence),
-        }
-    }
-}
-
 /// The two ways in which DNS says that there are no such records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "kebab-case"))]

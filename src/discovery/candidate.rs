@@ -7,10 +7,10 @@ use smallvec::SmallVec;
 
 use super::ADDRESS_LIMIT;
 use super::endpoint::Family;
+use super::line::Server;
 use super::lookup::{Addresses, KnownHost, Question};
 use super::moment::Moment;
 use super::order::Protocol;
-use super::trace::Server;
 
 /// A place in the order of candidates: TLS before TCP, then the row, then the place in the answer.
 /// The limits of the search keep the numbers small.
@@ -115,6 +115,24 @@ impl<C> Candidate<C> {
             came_along: Addresses::new(),
             dials: SmallVec::new(),
         }
+    }
+
+    /// The same, with the next of the `ready` connections in the place of its own if it has one.
+    pub(super) fn with_connection<D>(self, ready: &mut impl Iterator<Item = D>) -> Candidate<D> {
+        let Self { number, server, rank, from_srv, crowded_out, spent, opened, came_along, dials } =
+            self;
+        let dials = dials.into_iter().map(|Dial { address, since, until, state }| {
+            let state = match state {
+                Dialled::Open => Dialled::Open,
+                Dialled::Ready { at, .. } => ready
+                    .next()
+                    .map_or(Dialled::Failed, |connection| Dialled::Ready { connection, at }),
+                Dialled::Failed => Dialled::Failed,
+            };
+            Dial { address, since, until, state }
+        });
+        let dials = dials.collect();
+        Candidate { number, server, rank, from_srv, crowded_out, spent, opened, came_along, dials }
     }
 
     pub(super) fn standing(&self, host: &KnownHost) -> Standing {

@@ -7,10 +7,10 @@ use smallvec::SmallVec;
 
 use super::TARGET_LIMIT;
 use super::candidate::{Candidate, Rank};
+use super::line::Server;
 use super::lookup::{KnownHost, Question};
 use super::moment::Moment;
 use super::order::Protocol;
-use super::trace::Server;
 
 /// The books of a plan.
 #[derive(Debug)]

@@ -6,13 +6,14 @@ use super::answer::{Answer, ConnectFailure, LookupFailure, SrvAnswer};
 use super::candidate::{Dial, Dialled, Rank};
 use super::endpoint::Family;
 use super::entry::{Conclusion, LimitedThing, Overdue};
+use super::line::Line;
+use super::lines::LinePlace;
 use super::lookup::{Lookup, learn};
 use super::moment::Moment;
 use super::order::{Protocol, SearchOrder};
 use super::plan::DiscoveryPlan;
 use super::search::ClearText;
 use super::srv::{SrvTarget, order_srv};
-use super::trace::{Line, Records};
 use super::{RECORD_LIMIT, TARGET_LIMIT};
 use crate::policy::TrustedHost;
 
@@ -35,12 +36,11 @@ impl<C> DiscoveryPlan<C> {
             Ok(Answer::Absent(_)) => Lookup::Absent,
             Err(failure) => Lookup::Failed(failure.clone()),
         };
-        let line = self.trace.len();
+        let line = self.trace.end();
         if let Ok(Answer::Found(answer)) = &mut learned {
             order_srv(&mut answer.records, self.trace.seed().draws(row.into()));
             self.take_records(row, answer);
         }
-        let learned = learned.map(|answer| answer.map(Records::from)).map_err(Box::new);
         self.log_above(line, Line::AnsweredSrv(row, learned));
         self.consider_host_rows();
     }
@@ -109,13 +109,13 @@ impl<C> DiscoveryPlan<C> {
             Ok(Answer::Absent(_)) => Lookup::Absent,
             Err(failure) => Lookup::Failed(failure.clone()),
         };
-        let line = self.trace.len();
+        let line = self.trace.end();
         if let Ok(Answer::Found(addresses)) = &learned {
             let found = addresses.iter().filter(fits).copied();
             let left_out = known.learn(found, now);
             self.leave_out(left_out, LimitedThing::Addresses);
         }
-        self.log_above(line, Line::AnsweredHost(host, family, learned.map_err(Box::new)));
+        self.log_above(line, Line::AnsweredHost(host, family, learned));
         self.conclude_host(host);
     }
 
@@ -150,7 +150,7 @@ impl<C> DiscoveryPlan<C> {
         let server = candidate.server;
         let tls_server = result.as_ref().err().is_none_or(|failure| !failure.leaves_clear_text());
         let shown = server.protocol == Protocol::Tls && tls_server;
-        self.log(Line::ConnectEnded(server, address, result.map_err(Box::new)));
+        self.log(Line::ConnectEnded(server, address, result));
         // Clear text beside it would be a downgrade.
         if shown && self.may_use_clear_text() {
             self.facts.no_clear_text = true;
@@ -208,9 +208,9 @@ impl<C> DiscoveryPlan<C> {
     }
 
     /// An answer stands above what was concluded from it.
-    fn log_above(&mut self, place: usize, line: Line) {
-        self.log(line);
-        self.trace.move_up(place);
+    #[inline(always)]
+    fn log_above(&mut self, place: LinePlace, line: Line) {
+        self.trace.log_above(place, self.latest, line);
     }
 
     fn leave_out(&mut self, count: usize, what: LimitedThing) {

@@ -47,6 +47,12 @@ mod search;
 
 mod entry;
 
+mod line;
+
+mod packing;
+
+mod lines;
+
 mod trace;
 
 mod cause;
@@ -67,10 +73,13 @@ mod rows;
 
 mod learn;
 
+mod fold;
+
 pub use answer::{Absence, Answer, CertificateFault, ConnectFailure, LookupFailure, SrvAnswer};
 pub use cause::{Cause, Fault};
 pub use endpoint::{Endpoint, Family};
 pub use entry::{Conclusion, Entry, Event, LimitedThing, Overdue};
+pub use fold::FoldedPlan;
 pub use last::{LastServer, LastServerError};
 pub use manual::{ManualServer, ManualServerError, ManualServerErrorKind, ManualServers};
 pub use order::{OrderError, Protocol, Row, SearchOrder};

@@ -18,6 +18,16 @@ impl Moment {
         Self(self.0.saturating_add(nanos))
     }
 
+    /// The number that it is.
+    pub(super) fn nanos(self) -> u64 {
+        self.0.get()
+    }
+
+    /// The moment of this number.
+    pub(super) fn of_nanos(nanos: u64) -> Option<Self> {
+        NonZeroU64::new(nanos).map(Self)
+    }
+
     pub(super) fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.get().saturating_sub(earlier.0.get()))
     }

@@ -8,6 +8,7 @@ use super::candidate::Rank;
 use super::endpoint::{Endpoint, Family};
 use super::entry::Conclusion;
 use super::facts::Facts;
+use super::line::Line;
 use super::lookup::Lookup;
 use super::moment::Moment;
 use super::race::{Move, Race};
@@ -16,7 +17,7 @@ use super::srv::Seed;
 use super::step::{
     Connect, Connected, LookupHost, LookupSrv, Outcome, PlanId, Step, Ticket, Token, What,
 };
-use super::trace::{Line, Trace};
+use super::trace::Trace;
 use crate::address::SipAddress;
 use crate::now::later;
 use crate::policy::TrustedHost;
@@ -27,24 +28,24 @@ use crate::text::WireText;
 /// `C` is the caller's open connection; the plan only carries it.
 #[derive(Debug)]
 pub struct DiscoveryPlan<C> {
-    id: PlanId,
+    pub(super) id: PlanId,
     /// Counts adoptions: a step from before the last one is worth nothing.
-    epoch: u16,
-    steps: u16,
-    start: Instant,
-    seen: Instant,
+    pub(super) epoch: u16,
+    pub(super) steps: u16,
+    pub(super) start: Instant,
+    pub(super) seen: Instant,
     /// The same, by the search's own clock.
-    latest: Moment,
+    pub(super) latest: Moment,
     pub(super) deadline: Moment,
     /// Nothing that is open is overdue before.
     pub(super) first_due: Moment,
-    state: State,
+    pub(super) state: State,
     pub(super) facts: Facts<C>,
     pub(super) trace: Trace,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+pub(super) enum State {
     Searching,
     /// A connection is adopted; this much of the search's time is left.
     Idle {
@@ -163,7 +164,7 @@ impl<C> DiscoveryPlan<C> {
         self.trace.search().settings()
     }
 
-    fn advance(&mut self, now: Instant) -> Moment {
+    pub(super) fn advance(&mut self, now: Instant) -> Moment {
         if now > self.seen {
             self.seen = now;
             self.latest = Moment::START.later(now.saturating_duration_since(self.start));
@@ -172,21 +173,22 @@ impl<C> DiscoveryPlan<C> {
     }
 
     /// By the caller's clock.
-    fn instant(&self, moment: Moment) -> Instant {
+    pub(super) fn instant(&self, moment: Moment) -> Instant {
         later(self.start, moment.since(Moment::START))
     }
 
+    #[inline(always)]
     pub(super) fn log(&mut self, line: Line) {
         self.trace.log(self.latest, line);
     }
 
     pub(super) fn conclude(&mut self, conclusion: impl Into<Option<Conclusion>>) {
         if let Some(conclusion) = conclusion.into() {
-            self.log(Line::Concluded(Box::new(conclusion)));
+            self.log(Line::Concluded(conclusion));
         }
     }
 
-    fn ticket(&self, at: u16) -> Ticket {
+    pub(super) fn ticket(&self, at: u16) -> Ticket {
         Ticket { plan: self.id, epoch: self.epoch, at }
     }
 
@@ -238,15 +240,15 @@ impl<C> DiscoveryPlan<C> {
     }
 
     /// Why no new step may be offered, if so.
-    fn bound_reached(&self, now: Moment) -> Option<Box<Conclusion>> {
+    fn bound_reached(&self, now: Moment) -> Option<Conclusion> {
         if now >= self.deadline {
-            return Some(Conclusion::Deadline(self.search().timeouts.search).into());
+            return Some(Conclusion::Deadline(self.search().timeouts.search));
         }
         if usize::from(self.steps) >= STEP_LIMIT {
-            return Some(Conclusion::StepLimit.into());
+            return Some(Conclusion::StepLimit);
         }
         let first = self.search().first_srv_record_only.then(|| self.facts.first_record())?;
-        Some(Conclusion::OnlyFirst(self.trace.endpoint(first?)?).into())
+        Some(Conclusion::OnlyFirst(self.trace.endpoint(first?)?))
     }
 
     /// Adopts a ready connection: everything else that is open is forgotten.

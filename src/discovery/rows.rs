@@ -4,12 +4,12 @@
 use super::candidate::{Candidate, Rank};
 use super::entry::Conclusion;
 use super::last::LastServer;
+use super::line::Server;
 use super::lookup::{KnownHost, Lookup, Question};
 use super::manual::{ManualServer, ManualServers};
 use super::order::{Protocol, Row, SearchOrder};
 use super::plan::DiscoveryPlan;
 use super::search::{ClearText, Place};
-use super::trace::Server;
 use crate::name::SrvName;
 use crate::policy::TrustedHost;
 use crate::text::WireText;

@@ -5,23 +5,22 @@
 //! read back and played again: a bug report is a test.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use smallvec::SmallVec;
 
-use super::answer::{Answer, ConnectFailure, LookupFailure, SrvAnswer};
-use super::endpoint::{Endpoint, Family};
-use super::entry::{Conclusion, Entry, Event};
+use super::endpoint::Endpoint;
+use super::entry::{Entry, Event};
+use super::line::{Line, Server};
+use super::lines::{LinePlace, Lines};
 use super::moment::Moment;
-use super::order::{Protocol, Row};
+use super::order::Row;
 use super::pace::Millis;
 use super::search::Search;
-use super::srv::{Seed, SrvRecord};
+use super::srv::Seed;
 use crate::address::SipAddress;
 use crate::name::SrvName;
 use crate::policy::TrustedHost;
-use crate::text::WireText;
 
 /// The story of one search.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,70 +30,13 @@ pub struct Trace {
     seed: Seed,
     /// The hosts of the story, each once, in the order they came up.
     hosts: SmallVec<[TrustedHost; 1]>,
-    lines: Vec<(Moment, Line)>,
-}
-
-/// An [`Entry`] as it is kept while every search that is under way keeps its own: a question goes by
-/// its row of the order, a host by its place among the hosts of the trace. What is rare is boxed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Line {
-    AskedHost(u16, Family),
-    AskedSrv(u16),
-    Dialled(Server, IpAddr),
-    Connected(Server, IpAddr),
-    Exhausted,
-    AnsweredHost(u16, Family, Result<Answer<Vec<IpAddr>>, Box<LookupFailure>>),
-    AnsweredSrv(u16, Result<Answer<Records>, Box<LookupFailure>>),
-    ConnectEnded(Server, IpAddr, Result<(), Box<ConnectFailure>>),
-    Noted(WireText),
-    Useless(WireText),
-    FinalAnswer(WireText),
-    Concluded(Box<Conclusion>),
-}
-
-/// The records of an answer, with the addresses that came along if there are any.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Records {
-    Alone(Vec<SrvRecord>),
-    With(Box<SrvAnswer>),
-}
-
-impl From<SrvAnswer> for Records {
-    fn from(answer: SrvAnswer) -> Self {
-        if answer.additional.is_empty() {
-            Self::Alone(answer.records)
-        } else {
-            Self::With(answer.into())
-        }
-    }
-}
-
-impl From<Records> for SrvAnswer {
-    fn from(records: Records) -> Self {
-        match records {
-            Records::Alone(records) => Self { records, additional: Vec::new() },
-            Records::With(answer) => *answer,
-        }
-    }
-}
-
-/// An [`Endpoint`] whose host goes by its place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Server {
-    pub(super) protocol: Protocol,
-    pub(super) host: u16,
-    pub(super) port: u16,
+    lines: Lines,
 }
 
 impl Trace {
-    /// The lines of an ordinary search: two SRV questions, two for the addresses of a host, what came
-    /// of each, a connect, its end, and its adoption.
-    const ORDINARY: usize = 11;
-
     #[inline]
     pub(super) fn new(address: SipAddress, search: Search, seed: Seed) -> Self {
-        let (hosts, lines) = (SmallVec::new(), Vec::with_capacity(Self::ORDINARY));
-        Self { address, search, seed, hosts, lines }
+        Self { address, search, seed, hosts: SmallVec::new(), lines: Lines::new() }
     }
 
     /// Whose search it was.
@@ -124,27 +66,36 @@ impl Trace {
     /// # Ok::<(), sip_signin::AddressError>(())
     /// ```
     pub fn events(&self) -> impl DoubleEndedIterator<Item = Event> {
-        self.lines.iter().filter_map(|(at, line)| {
+        let lines: Vec<_> = self.lines.from(LinePlace::START).collect();
+        lines.into_iter().filter_map(|(at, line)| {
             Some(Event { at: at.since(Moment::START), entry: self.entry(line)? })
         })
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn log(&mut self, at: Moment, line: Line) {
-        self.lines.push((at, line));
+        self.lines.push(at, line);
     }
 
-    /// How many lines there are.
-    #[inline]
-    pub(super) fn len(&self) -> usize {
-        self.lines.len()
+    /// Where the next line will stand.
+    pub(super) fn end(&self) -> LinePlace {
+        self.lines.end()
     }
 
-    /// Puts the last line before the one that has this place now.
-    pub(super) fn move_up(&mut self, place: usize) {
-        if let Some(lines @ [_, _, ..]) = self.lines.get_mut(place..) {
-            lines.rotate_right(1);
-        }
+    /// The line that stands there.
+    pub(super) fn line(&self, place: LinePlace) -> Option<(Moment, Line)> {
+        self.lines.from(place).next()
+    }
+
+    /// Gives back the room for more lines.
+    pub(super) fn shrink(&mut self) {
+        self.lines.shrink();
+    }
+
+    /// Writes a line in front of those that stand from `place` on.
+    #[inline(always)]
+    pub(super) fn log_above(&mut self, place: LinePlace, at: Moment, line: Line) {
+        self.lines.push_above(place, at, line);
     }
 
     /// Makes room for so many more hosts, and no more than that.
@@ -186,30 +137,25 @@ impl Trace {
         }
     }
 
-    fn entry(&self, line: &Line) -> Option<Entry> {
+    fn entry(&self, line: Line) -> Option<Entry> {
         let host = |place| self.host(place)?.name().cloned();
-        Some(match line.clone() {
+        Some(match line {
             Line::AskedHost(place, family) => Entry::AskedHost(host(place)?, family),
             Line::AskedSrv(row) => Entry::AskedSrv(self.question(row)?),
             Line::Dialled(server, address) => Entry::Dialled(self.endpoint(server)?, address),
             Line::Connected(server, address) => Entry::Connected(self.endpoint(server)?, address),
             Line::Exhausted => Entry::Exhausted,
             Line::AnsweredHost(place, family, learned) => {
-                Entry::AnsweredHost(host(place)?, family, learned.map_err(|failure| *failure))
+                Entry::AnsweredHost(host(place)?, family, learned)
             }
-            Line::AnsweredSrv(row, learned) => {
-                let learned = learned.map(|answer| answer.map(SrvAnswer::from));
-                Entry::AnsweredSrv(self.question(row)?, learned.map_err(|failure| *failure))
+            Line::AnsweredSrv(row, learned) => Entry::AnsweredSrv(self.question(row)?, learned),
+            Line::ConnectEnded(server, address, result) => {
+                Entry::ConnectEnded(self.endpoint(server)?, address, result)
             }
-            Line::ConnectEnded(server, address, result) => Entry::ConnectEnded(
-                self.endpoint(server)?,
-                address,
-                result.map_err(|failure| *failure),
-            ),
             Line::Noted(what) => Entry::Noted(what),
             Line::Useless(why) => Entry::Useless(why),
             Line::FinalAnswer(why) => Entry::FinalAnswer(why),
-            Line::Concluded(conclusion) => Entry::Concluded(*conclusion),
+            Line::Concluded(conclusion) => Entry::Concluded(conclusion),
         })
     }
 }

@@ -164,6 +164,7 @@ impl Walk<'_> {
             self.polls += 1;
             assert!(self.polls < 20_000, "this never ends");
             let time = self.time();
+            self.fold();
             match self.plan.poll_step(time) {
                 Step::LookupSrv(step) => {
                     assert!(step.until() > self.now);
@@ -244,6 +245,7 @@ impl Walk<'_> {
                 self.log(deed);
             }
             let time = self.time();
+            self.fold();
             self.plan.handle(outcome, time);
             if self.adopted.is_some() {
                 self.count_wires(1);
@@ -265,8 +267,16 @@ impl Walk<'_> {
             self.left = self.left.saturating_sub(1);
             let outcome =
                 if useless { token.useless("503") } else { token.final_answer("403 Forbidden") };
+            self.fold();
             self.plan.handle(outcome, time);
             self.count_wires(0);
+        }
+    }
+
+    fn fold(&mut self) {
+        if self.world.manners.folds {
+            let unborn = DiscoveryPlan::new(&jeremy(), &Search::default(), Seed(0), self.start);
+            self.plan = std::mem::replace(&mut self.plan, unborn).fold().unfold();
         }
     }
 

@@ -59,6 +59,8 @@ pub struct Manners {
     pub backwards: bool,
     /// Polls at least so often, in milliseconds.
     pub fidget: Option<u64>,
+    /// Folds the plan, and unfolds it, wherever it comes by.
+    pub folds: bool,
 }
 
 pub const DOMAIN: &str = "contoso.com";

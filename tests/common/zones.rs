@@ -245,8 +245,15 @@ fn dial_says(luck: u32) -> impl Strategy<Value = DialSays> {
 
 fn manners() -> impl Strategy<Value = Manners> {
     let bool = any::<bool>;
-    (bool(), bool(), bool(), select(vec![None, None, Some(40), Some(700)]))
-        .prop_map(|(lazy, prompt, backwards, fidget)| Manners { lazy, prompt, backwards, fidget })
+    (bool(), bool(), bool(), select(vec![None, None, Some(40), Some(700)])).prop_map(
+        |(lazy, prompt, backwards, fidget)| Manners {
+            lazy,
+            prompt,
+            backwards,
+            fidget,
+            folds: false,
+        },
+    )
 }
 
 /// What DNS as a whole knows of SRV.

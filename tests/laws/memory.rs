@@ -13,7 +13,7 @@ use crate::world::DOMAIN;
 use crate::zones::{Kind, Settings, any_searches, searches, worlds};
 
 /// Hosts that a zone may know, and some that nobody vouches for.
-fn last_servers() -> impl Strategy<Value = LastServer> {
+pub fn last_servers() -> impl Strategy<Value = LastServer> {
     let labels = ["sip.", "a.", "b.", "pool01.", "sipinternal.", "a.b.", "", "evil-"];
     let hosts = prop::sample::select(labels.map(|label| format!("{label}{DOMAIN}")).to_vec());
     let ports = prop::sample::select(vec![443_u16, 5061]);

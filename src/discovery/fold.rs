@@ -1,0 +1,136 @@
+//! A plan that waits for its adopted server, kept as what it heard.
+//!
+//! The trace of a search holds every input, and the same inputs make the same plan. So a plan that
+//! has nothing to do for a while need not be kept: its trace is, and a plan that is wanted again
+//! lives through it once more.
+
+use std::time::Instant;
+
+use super::candidate::{Candidate, Dialled};
+use super::facts::Facts;
+use super::line::Line;
+use super::moment::Moment;
+use super::plan::DiscoveryPlan;
+use super::step::{Outcome, PlanId, What};
+use super::trace::Trace;
+
+/// A [`DiscoveryPlan`] folded into its trace: a fraction of its size, and the same plan again once it is
+/// [unfolded](Self::unfold), which takes about as long as the plan has taken so far, without its waits.
+///
+/// Whoever has thousands of searches at once folds each while its server is talked to.
+///
+/// ```
+/// # use sip_signin::discovery::{DiscoveryPlan, Search, Seed};
+/// # let (address, now) = ("sip:jeremy@contoso.com".parse()?, std::time::Instant::now());
+/// let mut plan = DiscoveryPlan::<()>::new(&address, &Search::default(), Seed(0), now);
+/// let step = plan.poll_step(now); // What is under way stays under way.
+/// let folded = plan.fold();
+/// assert_eq!(folded.trace().events().count(), 1);
+/// let mut plan = folded.unfold();
+/// # let _ = (step, plan.poll_step(now));
+/// # Ok::<(), sip_signin::AddressError>(())
+/// ```
+#[derive(Debug)]
+#[must_use = "with the folded plan the search is gone"]
+pub struct FoldedPlan<C> {
+    trace: Trace,
+    id: PlanId,
+    start: Instant,
+    latest: Moment,
+    /// Connections that wait for better ones, of the best candidate first. None once one is adopted.
+    ready: Box<[C]>,
+}
+
+impl<C> DiscoveryPlan<C> {
+    /// Folds the plan. Its steps, tokens and outcomes stay good for what it is unfolded to.
+    pub fn fold(self) -> FoldedPlan<C> {
+        let Self { mut trace, id, start, latest, facts, .. } = self;
+        trace.shrink();
+        let dials = facts.candidates.into_iter().flat_map(|candidate| candidate.dials);
+        let ready = dials.filter_map(|dial| match dial.state {
+            Dialled::Ready { connection, .. } => Some(connection),
+            Dialled::Open | Dialled::Failed => None,
+        });
+        FoldedPlan { trace, id, start, latest, ready: ready.collect() }
+    }
+}
+
+impl<C> FoldedPlan<C> {
+    /// What happened so far.
+    pub fn trace(&self) -> &Trace {
+        &self.trace
+    }
+
+    /// The same, when it is over.
+    pub fn into_trace(self) -> Trace {
+        self.trace
+    }
+
+    /// The plan, as it was when it was folded.
+    pub fn unfold(self) -> DiscoveryPlan<C> {
+        let Self { trace, id, start, latest, ready } = self;
+        let mut again =
+            DiscoveryPlan::<()>::new(trace.address(), trace.search(), trace.seed(), start);
+        // As much as it has written it has lived through.
+        while let Some((at, line)) = trace.line(again.trace.end()) {
+            let before = again.trace.end();
+            again.live_through(at, line);
+            if again.trace.end() == before {
+                break;
+            }
+        }
+        again.advance(again.instant(latest));
+        again.with_connections(id, ready.into_iter())
+    }
+}
+
+impl DiscoveryPlan<()> {
+    /// Has again what made the plan write `line` at that time.
+    fn live_through(&mut self, at: Moment, line: Line) {
+        let now = self.instant(at);
+        let (place, what) = match line {
+            Line::AnsweredSrv(row, learned) => (row, What::Srv(learned)),
+            Line::AnsweredHost(place, family, learned) => (place, What::Host(family, learned)),
+            Line::ConnectEnded(server, address, result) => {
+                let its = |candidate: &&Candidate<()>| candidate.server == server;
+                let number = self.facts.candidates.iter().find(its).map(|c| c.number);
+                (number.unwrap_or_default(), What::Connect(address, result))
+            }
+            Line::Useless(why) => (0, What::Useless { why, search_on: true }),
+            Line::FinalAnswer(why) => (0, What::Useless { why, search_on: false }),
+            Line::Noted(what) => return self.note(what, now),
+            Line::AskedHost(..)
+            | Line::AskedSrv(_)
+            | Line::Dialled(..)
+            | Line::Connected(..)
+            | Line::Exhausted
+            | Line::Concluded(_) => return drop(self.poll_step(now)),
+        };
+        self.handle(Outcome { ticket: self.ticket(place), what }, now);
+    }
+
+    fn with_connections<C>(
+        self,
+        id: PlanId,
+        mut ready: impl Iterator<Item = C>,
+    ) -> DiscoveryPlan<C> {
+        let Facts { questions, hosts, candidates, unaskable, no_clear_text } = self.facts;
+        let candidates = candidates.into_iter().map(|c| c.with_connection(&mut ready)).collect();
+        let facts = Facts { questions, hosts, candidates, unaskable, no_clear_text };
+        let Self { epoch, steps, start, seen, latest, deadline, first_due, state, trace, .. } =
+            self;
+        DiscoveryPlan {
+            id,
+            epoch,
+            steps,
+            start,
+            seen,
+            latest,
+            deadline,
+            first_due,
+            state,
+            facts,
+            trace,
+        }
+    }
+}
