@@ -26,6 +26,8 @@ use crate::transport::{Connection, Transport};
 
 mod builder;
 
+mod conversation;
+
 mod journey;
 
 mod knock;
