@@ -39,6 +39,7 @@ mod survey;
 mod walk;
 
 pub use builder::ClientBuilder;
+use journey::Journey;
 pub use journey::SignedIn;
 pub use knock::Challenged;
 use knock::Knock;
@@ -189,7 +190,7 @@ impl Client {
     ) -> Result<SignedIn, SignInFailure> {
         let _turn = self.settings.turns.acquire().await;
         // Boxed: a task that signs in and then receives for days holds the larger of the two.
-        Box::pin(self.journey(address, source)).await
+        Box::pin(Journey::new(self, address, source)?.travel()).await
     }
 
     /// The same client, which tries first the server that let the user in before; without one it

@@ -1,7 +1,7 @@
 //! The sign-in at one server: the machine, carried out.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -83,7 +83,7 @@ pub(super) struct Arrived {
 /// The sign-in at one server.
 pub(super) struct Conversation<'j, 'a> {
     visitor: &'j mut Visitor<'a>,
-    peer: SocketAddr,
+    peer: IpAddr,
     channel: Channel,
     sign_in: SignIn,
     /// Somebody was asked, and what he gave was not shown to this server yet.
@@ -95,7 +95,7 @@ impl<'j, 'a> Conversation<'j, 'a> {
     pub(super) fn begin(
         visitor: &'j mut Visitor<'a>,
         endpoint: Endpoint,
-        peer: SocketAddr,
+        peer: IpAddr,
         channel: Channel,
     ) -> Result<Box<Self>, Failed> {
         let (facts, settings) = (channel.facts(), &*visitor.client.settings);
@@ -178,6 +178,7 @@ impl<'j, 'a> Conversation<'j, 'a> {
             Step::SignedIn(registration) => match Upkeep::new(sign_in, visitor.seed, now()) {
                 Some(upkeep) => {
                     let session = Session::new(channel, upkeep);
+                    let peer = SocketAddr::new(peer, endpoint.port);
                     let arrived = Arrived { endpoint, peer, registration, session };
                     return Ok(Reached::In(Box::new(arrived)));
                 }

@@ -53,7 +53,7 @@ impl SignedIn {
 }
 
 /// A sign-in under way, from search to search.
-struct Journey<'a> {
+pub(super) struct Journey<'a> {
     visitor: Visitor<'a>,
     /// Boxed: most sign-ins end where they first come.
     detour: Option<Box<Detour>>,
@@ -74,26 +74,31 @@ struct Detour {
     cut_short: bool,
 }
 
-impl Client {
-    pub(super) async fn journey(
-        &self,
-        address: &SipAddress,
-        source: &dyn CredentialSource,
-    ) -> Result<SignedIn, SignInFailure> {
-        let visitor = Visitor::new(self, address, source, self.seed(address)?);
-        let mut journey = Journey { visitor, detour: None };
-        let mut search = self.settings.search.clone();
-        loop {
-            let (reached, trace) = journey.reach(&search).await;
-            search = match journey.next(reached, trace) {
-                Continue(search) => search,
-                Break(end) => return end,
-            };
+impl<'a> Journey<'a> {
+    pub(super) fn new(
+        client: &'a Client,
+        address: &'a SipAddress,
+        source: &'a dyn CredentialSource,
+    ) -> Result<Self, SignInFailure> {
+        let visitor = Visitor::new(client, address, source, client.seed(address)?);
+        Ok(Self { visitor, detour: None })
+    }
+
+    /// Goes all the way.
+    #[expect(clippy::manual_async_fn, reason = "an async fn holds its arguments twice")]
+    pub(super) fn travel(mut self) -> impl Future<Output = Result<SignedIn, SignInFailure>> {
+        async move {
+            let mut search = self.visitor.client.settings.search.clone();
+            loop {
+                let (reached, trace) = self.reach(&search).await;
+                search = match self.next(reached, trace) {
+                    Continue(search) => search,
+                    Break(end) => return end,
+                };
+            }
         }
     }
-}
 
-impl<'a> Journey<'a> {
     /// Where to search after what a search `reached`, or how it ends.
     fn next(
         &mut self,
@@ -159,10 +164,11 @@ impl<'a> Journey<'a> {
         let (mut kept, mut refused) = (None, Refused::default());
         loop {
             // Both are boxed: who is under way keeps no room for a talk, nor who talks for the way.
-            let (folded, met) = Box::pin(self.meet(search, &mut kept)).await;
-            let (token, mut begun) = match met {
+            let (folded, token, mut begun) = match Box::pin(self.meet(search, &mut kept)).await {
                 Ok(met) => met,
-                Err(cause) => return (Err(refused.after(cause)), folded.into_trace()),
+                Err((folded, cause)) => {
+                    return (Err(refused.after(cause)), folded.into_trace());
+                }
             };
             if let Ok(conversation) = &mut begun {
                 conversation.hold().await;
@@ -193,17 +199,16 @@ impl<'a> Journey<'a> {
     async fn meet(
         &mut self,
         search: &Search,
-        kept: &mut Option<Box<Folded>>,
-    ) -> (Folded, Result<Met<'_, 'a>, Cause>) {
+        kept: &mut Option<Box<Plan>>,
+    ) -> Result<Met<'_, 'a>, (Folded, Cause)> {
         let plan = match kept.take() {
-            Some(folded) => folded.unfold(),
+            Some(plan) => *plan,
             None => DiscoveryPlan::new(self.visitor.address, search, self.visitor.seed, now()),
         };
         let mut walk = Walk::new(&self.visitor.client.settings, plan);
-        let Connected { connection, endpoint, address: peer, token } = match walk.connection().await
-        {
+        let Connected { connection, endpoint, address, token } = match walk.connection().await {
             Ok(connected) => connected,
-            Err(cause) => return (walk.plan.fold(), Err(cause)),
+            Err(cause) => return Err((walk.plan.fold(), cause)),
         };
         if let Some(detour) = &mut self.detour {
             detour.redirects.visit(&endpoint);
@@ -211,9 +216,9 @@ impl<'a> Journey<'a> {
         let opened = self.visitor.client.channel(self.visitor.address, &endpoint, connection).await;
         let begun = opened.and_then(|(channel, said)| {
             said.into_iter().for_each(|said| walk.plan.note(said, now()));
-            Conversation::begin(&mut self.visitor, endpoint, peer, channel)
+            Conversation::begin(&mut self.visitor, endpoint, address.ip(), channel)
         });
-        (walk.plan.fold(), Ok((token, begun)))
+        Ok((walk.plan.fold(), token, begun))
     }
 }
 
@@ -256,17 +261,20 @@ impl Detour {
     }
 }
 
-/// The search of a server that is talked to.
+/// A search.
+type Plan = DiscoveryPlan<Box<dyn Connection>>;
+
+/// The same while its server is talked to.
 type Folded = FoldedPlan<Box<dyn Connection>>;
 
-/// The search's claim on a server, and the conversation with it.
-type Met<'j, 'a> = (Token, Result<Box<Conversation<'j, 'a>>, Failed>);
+/// The search, its claim on a server, and the conversation with that.
+type Met<'j, 'a> = (Folded, Token, Result<Box<Conversation<'j, 'a>>, Failed>);
 
 /// Tells a search what its server was good for.
-fn hand_in(folded: Folded, said: Outcome<Box<dyn Connection>>) -> Folded {
+fn hand_in(folded: Folded, said: Outcome<Box<dyn Connection>>) -> Plan {
     let mut plan = folded.unfold();
     plan.handle(said, now());
-    plan.fold()
+    plan
 }
 
 /// What servers said that another one may mend. Boxed: most searches meet nothing of it.

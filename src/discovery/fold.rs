@@ -89,7 +89,11 @@ impl DiscoveryPlan<()> {
     fn live_through(&mut self, at: Moment, line: Line) {
         let now = self.instant(at);
         let (place, what) = match line {
-            Line::AnsweredSrv(row, learned) => (row, What::Srv(learned)),
+            // They are as they were drawn; to draw again takes long where they are many.
+            Line::AnsweredSrv(row, learned) => {
+                self.advance(now);
+                return self.hear_ordered_srv(row, learned, at);
+            }
             Line::AnsweredHost(place, family, learned) => (place, What::Host(family, learned)),
             Line::ConnectEnded(server, address, result) => {
                 let its = |candidate: &&Candidate<()>| candidate.server == server;

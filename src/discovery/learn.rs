@@ -24,6 +24,19 @@ impl<C> DiscoveryPlan<C> {
         mut learned: Result<Answer<SrvAnswer>, LookupFailure>,
         now: Moment,
     ) {
+        if let Ok(Answer::Found(answer)) = &mut learned {
+            order_srv(&mut answer.records, self.trace.seed().draws(row.into()));
+        }
+        self.hear_ordered_srv(row, learned, now);
+    }
+
+    /// The same, of records that are in their order.
+    pub(super) fn hear_ordered_srv(
+        &mut self,
+        row: u16,
+        learned: Result<Answer<SrvAnswer>, LookupFailure>,
+        now: Moment,
+    ) {
         let Some(question) = self.facts.question_mut(row) else { return };
         if question.lookup.open_until().is_none_or(|until| until <= now) {
             return;
@@ -37,8 +50,7 @@ impl<C> DiscoveryPlan<C> {
             Err(failure) => Lookup::Failed(failure.clone()),
         };
         let line = self.trace.end();
-        if let Ok(Answer::Found(answer)) = &mut learned {
-            order_srv(&mut answer.records, self.trace.seed().draws(row.into()));
+        if let Ok(Answer::Found(answer)) = &learned {
             self.take_records(row, answer);
         }
         self.log_above(line, Line::AnsweredSrv(row, learned));

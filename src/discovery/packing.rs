@@ -9,6 +9,7 @@ use super::line::{Line, Server};
 use super::moment::Moment;
 use super::order::Protocol;
 use super::srv::{SrvRecord, SrvTarget};
+use super::{ADDRESS_LIMIT, RECORD_LIMIT};
 use crate::name::HostName;
 
 /// What a packed line begins with.
@@ -191,12 +192,16 @@ impl Packing<'_> {
 /// The length of a name takes a byte.
 const _: () = assert!(HostName::LIMIT <= u8::MAX as usize);
 
-/// Whether an answer names something that is no host, or has too much that came along.
+/// Whether an answer names something that is no host, or is longer than any good one: then what it has
+/// is shared with whoever else has it, and not copied.
 fn is_odd(learned: &Result<Answer<SrvAnswer>, LookupFailure>) -> bool {
     let Ok(Answer::Found(answer)) = learned else { return false };
     answer.records.iter().any(|record| matches!(record.target, SrvTarget::Invalid(_)))
-        || u16::try_from(answer.additional.len()).is_err()
+        || answer.records.len() > RECORD_LIMIT
+        || answer.additional.len() > RECORD_LIMIT.saturating_mul(ADDRESS_LIMIT)
 }
+
+const _: () = assert!(RECORD_LIMIT * ADDRESS_LIMIT <= u16::MAX as usize);
 
 /// Reads them.
 pub(super) struct Packed<'a>(pub(super) &'a [u8]);

@@ -11,6 +11,7 @@ use super::cache::CredentialCache;
 use super::mechanisms::{Method, Proof, Unanswered};
 use super::refusal::SignInError;
 use super::registration::Registration;
+use super::running::{Running, Vain, Who};
 use super::step::{Rules, Server, Step};
 use crate::auth::{Credentials, Protection};
 use crate::now::{Now, later};
@@ -32,37 +33,20 @@ pub struct SignIn {
     /// The proof that is given, and to whom.
     pub(super) proof: Option<Running>,
     /// The one that whoever else asks has been given already: a proxy in front of the registrar (RFC
-    /// 3261 section 22.3).
-    pub(super) beside: Option<Running>,
-    /// Which mechanisms are used up, by whom and for whom.
-    pub(super) spent: Vec<(Challenger, usize, Who)>,
-    pub(super) attempts: Vec<Attempt>,
-    pub(super) rejected: Option<Scheme>,
-    pub(super) rounds: usize,
-    pub(super) passed_over: usize,
+    /// 3261 section 22.3). Boxed: hardly anybody meets two.
+    pub(super) beside: Option<Box<Running>>,
+    /// Boxed: most sign-ins try once.
+    pub(super) vain: Option<Box<Vain>>,
+    pub(super) rounds: u16,
+    passed_over: u16,
     pub(super) next: Next,
-}
-
-/// A proof at work.
-pub(super) struct Running {
-    pub(super) by: Challenger,
-    pub(super) at: usize,
-    pub(super) who: Who,
-    pub(super) proof: Proof,
-}
-
-/// Whom a proof is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Who {
-    CurrentUser,
-    Supplied,
 }
 
 /// What is to be done.
 #[derive(Clone, Debug)]
 pub(super) enum Next {
-    /// Send it. A ticket can be longer than what we would read.
-    Send(Bytes),
+    /// Send it. A ticket can be longer than what we would read. Boxed: what waits has none.
+    Send(Box<Bytes>),
     /// It was sent: wait for the answer.
     Hear(Instant),
     /// Ask for credentials for this mechanism, again and again.
@@ -101,7 +85,7 @@ impl SignIn {
         random: Arc<dyn Random>,
     ) -> Self {
         Self {
-            next: Next::Send(register.write()),
+            next: Next::Send(register.write().into()),
             register,
             server,
             rules: rules.into(),
@@ -111,9 +95,7 @@ impl SignIn {
             asker: Challenger::Registrar,
             proof: None,
             beside: None,
-            spent: Vec::new(),
-            attempts: Vec::new(),
-            rejected: None,
+            vain: None,
             rounds: 0,
             passed_over: 0,
         }
@@ -128,7 +110,7 @@ impl SignIn {
                 None => Step::Failed(self.no_common_scheme()),
             },
             Next::Send(bytes) => {
-                let bytes = bytes.clone();
+                let bytes = Bytes::clone(bytes);
                 let until = later(now, self.rules.answer_within);
                 self.next = Next::Hear(until);
                 self.passed_over = 0;
@@ -152,7 +134,7 @@ impl SignIn {
             {
                 self.hear(message, response, now);
             }
-            _ if self.passed_over >= Self::PASSED_OVER_LIMIT => {
+            _ if usize::from(self.passed_over) >= Self::PASSED_OVER_LIMIT => {
                 self.fail(SignInError::Garbage("nothing but other messages".into()));
             }
             _ => self.passed_over = self.passed_over.saturating_add(1),
@@ -165,11 +147,13 @@ impl SignIn {
         let Next::Ask(at) = self.next else { return };
         let by = self.asker;
         if credentials.is_some_and(|credentials| self.cache.take(credentials)) {
-            self.spent.retain(|(.., who)| *who == Who::CurrentUser);
+            if let Some(vain) = &mut self.vain {
+                vain.spent.retain(|(.., who)| *who == Who::CurrentUser);
+            }
             self.prove(by, now);
         } else if !self.cache.rejected().is_empty() {
             let asked = self.rules.mechanisms.get(at).map(Method::scheme);
-            let rejected = self.rejected.take().or(asked).map(SignInError::Rejected);
+            let rejected = self.rejected().or(asked).map(SignInError::Rejected);
             self.fail(rejected.unwrap_or_else(|| self.no_common_scheme()));
         } else {
             self.fail(SignInError::CredentialsNeeded);
@@ -210,7 +194,7 @@ impl SignIn {
     /// Whether the last request holds a whole proof. If the connection is lost behind it, the server
     /// may have seen it, and the same again would be a second try.
     pub fn has_proved(&self) -> bool {
-        [&self.proof, &self.beside].into_iter().flatten().any(|running| running.proof.is_complete())
+        self.running().any(|running| running.proof.is_complete())
     }
 
     /// The credentials that let us in; `None` before that, and as the user who is logged on.
@@ -235,8 +219,14 @@ impl SignIn {
         let Self { register, server, rules, cache, random, proof, beside, next, .. } = self;
         let Next::Say(said) = next else { return None };
         let Step::SignedIn(registration) = *said else { return None };
-        let [proof, beside] = [proof, beside].map(|running| Some(running?.proof));
+        let (proof, beside) =
+            (proof.map(|running| running.proof), beside.map(|running| running.proof));
         Some(Welcome { register, server, rules, cache, random, proof, beside, registration })
+    }
+
+    /// The proofs that are given.
+    fn running(&self) -> impl Iterator<Item = &Running> {
+        self.proof.iter().chain(self.beside.as_deref())
     }
 
     /// How it ended.
@@ -280,7 +270,9 @@ impl SignIn {
                     why: WireText::printed(&error.kind),
                     kind: None,
                 });
-                self.attempts.extend(unread);
+                if unread.len() > 0 {
+                    self.vain().attempts.extend(unread);
+                }
                 self.challenged(by, challenges, now);
             }
             Answer::Redirected(contacts) => {
@@ -315,8 +307,8 @@ impl SignIn {
     }
 
     fn is_showing_a_ticket(&self) -> bool {
-        let running = [&self.proof, &self.beside].into_iter().flatten();
-        let mut methods = running.filter_map(|running| self.rules.mechanisms.get(running.at));
+        let mut methods =
+            self.running().filter_map(|running| self.rules.mechanisms.get(running.at));
         methods.any(|method| method.scheme() == Scheme::Kerberos)
     }
 
@@ -347,7 +339,7 @@ impl SignIn {
             return self.fail(self.no_common_scheme());
         }
         let verdict = match said {
-            _ if self.rounds > Self::ROUND_LIMIT => {
+            _ if usize::from(self.rounds) > Self::ROUND_LIMIT => {
                 Err(Unanswered::Failed(WireText::from("endless").into()))
             }
             Some(challenge) => proof.challenged(&challenge, now, &*self.random),
@@ -367,7 +359,7 @@ impl SignIn {
                 self.prove(by, now);
             }
             Err(Unanswered::Rejected) => {
-                self.rejected = self.rules.mechanisms.get(at).map(Method::scheme);
+                self.vain().rejected = self.rules.mechanisms.get(at).map(Method::scheme);
                 match who {
                     Who::CurrentUser => Arc::make_mut(&mut self.rules).current_user = false,
                     Who::Supplied => self.cache.reject(),
@@ -380,9 +372,9 @@ impl SignIn {
     /// The proxy has been satisfied and the registrar asks, or the other way about. What has been
     /// shown goes on beside what is asked for now; a proof that is not whole shows nothing.
     fn turn_to(&mut self, by: Challenger) -> bool {
-        let turned = self.beside.take_if(|running| running.by == by);
+        let turned = self.beside.take_if(|running| running.by == by).map(|running| *running);
         let shown = std::mem::replace(&mut self.proof, turned);
-        self.beside = shown.filter(|running| running.proof.is_complete());
+        self.beside = shown.filter(|running| running.proof.is_complete()).map(Box::new);
         self.beside.is_some()
     }
 }
@@ -393,7 +385,7 @@ impl fmt::Debug for SignIn {
             .field("server", &self.server)
             .field("rules", &self.rules)
             .field("cseq", &self.register.cseq())
-            .field("attempts", &self.attempts)
+            .field("attempts", &self.attempts())
             .finish_non_exhaustive()
     }
 }

@@ -24,6 +24,8 @@ mod cache;
 
 mod registration;
 
+mod running;
+
 mod redirect;
 
 mod step;

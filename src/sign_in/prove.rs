@@ -2,13 +2,14 @@
 
 use super::attempt::Attempt;
 use super::cache::{AskReason, CredentialRequest};
-use super::machine::{Next, Running, SignIn, Who};
+use super::machine::{Next, SignIn};
 use super::mechanisms::{Method, Proof, Trouble};
 use super::refusal::SignInError;
+use super::running::{Running, Vain, Who};
 use super::step::Step;
 use crate::auth::{Authorization, Credentials, Identity};
 use crate::now::Now;
-use crate::sip::{Challenge, Challenger, Message};
+use crate::sip::{Challenge, Challenger, Message, Scheme};
 use crate::text::WireText;
 
 impl SignIn {
@@ -54,8 +55,9 @@ impl SignIn {
         identity: Identity<'_>,
     ) -> Option<(usize, &Method, &Challenge)> {
         let mechanisms = self.rules.mechanisms.over(self.server.endpoint.protocol);
+        let spent = self.vain.as_ref().map_or(&[][..], |vain| &vain.spent);
         let mut usable = mechanisms
-            .filter(|(at, method)| !self.spent.contains(&(by, *at, who)) && method.takes(identity));
+            .filter(|(at, method)| !spent.contains(&(by, *at, who)) && method.takes(identity));
         usable.find_map(|(at, method)| Some((at, method, self.challenge(by, method)?)))
     }
 
@@ -81,7 +83,7 @@ impl SignIn {
                 Err(trouble) => self.give_up(by, at, Who::Supplied, trouble),
             }
         }
-        let error = self.rejected.clone().map(SignInError::Rejected);
+        let error = self.rejected().map(SignInError::Rejected);
         self.say(Step::Failed(error.unwrap_or_else(|| self.no_common_scheme())));
     }
 
@@ -103,10 +105,22 @@ impl SignIn {
         })
     }
 
+    pub(super) fn vain(&mut self) -> &mut Vain {
+        self.vain.get_or_insert_default()
+    }
+
+    pub(super) fn attempts(&self) -> &[Attempt] {
+        self.vain.as_ref().map_or(&[], |vain| &vain.attempts)
+    }
+
+    pub(super) fn rejected(&self) -> Option<Scheme> {
+        self.vain.as_ref()?.rejected.clone()
+    }
+
     pub(super) fn no_common_scheme(&self) -> SignInError {
         SignInError::NoCommonScheme {
             offered: self.offer.iter().map(|(_, c)| c.scheme().clone()).collect(),
-            attempts: self.attempts.clone(),
+            attempts: self.attempts().to_vec(),
         }
     }
 
@@ -117,12 +131,11 @@ impl SignIn {
         who: Who,
         Trouble { why, kind }: Trouble,
     ) {
-        self.spent.push((by, at, who));
-        let Some(scheme) = self.rules.mechanisms.get(at).map(Method::scheme) else { return };
-        let attempt = Attempt { scheme, why, kind };
-        if !self.attempts.contains(&attempt) {
-            self.attempts.push(attempt);
-        }
+        let scheme = self.rules.mechanisms.get(at).map(Method::scheme);
+        let Vain { spent, attempts, .. } = self.vain();
+        spent.push((by, at, who));
+        let attempt = scheme.map(|scheme| Attempt { scheme, why, kind });
+        attempts.extend(attempt.filter(|attempt| !attempts.contains(attempt)));
     }
 
     /// Makes the next REGISTER, with the proof in it.
@@ -136,7 +149,8 @@ impl SignIn {
             None => None,
         };
         self.register = register;
-        self.next = Next::Send(Authorization::add_all(&message, [beside, Some(authorization)]));
+        self.next =
+            Next::Send(Authorization::add_all(&message, [beside, Some(authorization)]).into());
         Ok(())
     }
 }
