@@ -29,7 +29,7 @@ use sip_signin::net::{HickoryResolver, RustlsTransport};
 use sip_signin::sign_in::CredentialRequest;
 use sip_signin::{
     Client, Connection, ConnectionFacts, CredentialSource, Session, SessionError, SessionSender,
-    SignInFailure, Transport,
+    SignInFailure, SipAddress, Transport,
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::sync::Barrier;
@@ -240,20 +240,37 @@ struct Source {
     wave: Option<Arc<Wave>>,
 }
 
+impl Source {
+    async fn wait(&self) {
+        if let Some(wave) = &self.wave
+            && wave.all.wait().await.is_leader()
+        {
+            wave.held.store(HEAP.current_usage(), Ordering::Relaxed);
+        }
+    }
+}
+
 struct Wave {
     all: Barrier,
     /// What was held at that moment.
     held: AtomicUsize,
 }
 
+impl Wave {
+    fn of(count: usize) -> Arc<Self> {
+        Arc::new(Self { all: Barrier::new(count), held: AtomicUsize::new(0) })
+    }
+
+    /// What each held, beside what `meter` found.
+    fn each(&self, meter: &Meter, count: usize) -> usize {
+        self.held.load(Ordering::Relaxed).saturating_sub(meter.held) / count
+    }
+}
+
 #[async_trait]
 impl CredentialSource for Source {
     async fn credentials(&self, _: &CredentialRequest) -> Option<Credentials> {
-        if let Some(wave) = &self.wave
-            && wave.all.wait().await.is_leader()
-        {
-            wave.held.store(HEAP.current_usage(), Ordering::Relaxed);
-        }
+        self.wait().await;
         Some(self.credentials.clone())
     }
 }
@@ -262,6 +279,8 @@ impl CredentialSource for Source {
 pub struct Report {
     /// Connections only, over the same distance, with TLS where there is any.
     pub bare: Cost,
+    /// The same with the caller's tasks, which know their users and wait.
+    pub waiting: usize,
     /// When the first challenge has come.
     pub in_flight: usize,
     /// The whole sign-in.
@@ -304,14 +323,19 @@ pub fn run(load: Load, users: usize, at_once: usize) -> Result<Report, Box<dyn E
         user.sign_out().await?;
 
         let transport = Arc::new(Distant(servers.transport()?));
-        let connect = |_| connect(Arc::clone(&transport), endpoint.clone(), peer);
+        let wave = Wave::of(at_once);
+        let connect = |n| {
+            let wave = (n < at_once).then(|| Arc::clone(&wave));
+            connect(Arc::clone(&transport), endpoint.clone(), peer, n, wave)
+        };
         let meter = Meter::start();
         let bare = all(users, at_once, connect).await;
         let bare = (meter.cost(users), bare.into_iter().collect::<Result<Vec<_>, _>>()?).0;
+        let waiting = wave.each(&meter, at_once);
 
         // The runtime frees what belonged to them when it next looks at the network.
         sleep(ROUND_TRIP).await;
-        let wave = Arc::new(Wave { all: Barrier::new(at_once), held: AtomicUsize::new(0) });
+        let wave = Wave::of(at_once);
         let began = Instant::now();
         let meter = Meter::start();
         let ended = all(users, at_once, |n| {
@@ -338,8 +362,7 @@ pub fn run(load: Load, users: usize, at_once: usize) -> Result<Report, Box<dyn E
             return Err(format!("a session ended: {end:?}").into());
         }
         let idle = meter.cost(senders.len().max(1)).memory;
-        let held = wave.held.load(Ordering::Relaxed);
-        let in_flight = held.saturating_sub(meter.held) / at_once;
+        let in_flight = wave.each(&meter, at_once);
 
         for wave in senders.chunks(at_once.min(500)) {
             wave.iter().for_each(SessionSender::sign_out);
@@ -348,7 +371,7 @@ pub fn run(load: Load, users: usize, at_once: usize) -> Result<Report, Box<dyn E
             }
         }
         latencies.sort();
-        Ok(Report { bare, in_flight, cpu, idle, failures, took, latencies })
+        Ok(Report { bare, waiting, in_flight, cpu, idle, failures, took, latencies })
     })
 }
 
@@ -374,18 +397,29 @@ where
     ended.into_iter().map(|end| end.expect("no task panics")).collect()
 }
 
-/// Nothing but the connection. What the server says of its own accord, tickets for another time, is
-/// read: that is TLS, too.
+/// Nothing but the connection, and what the caller has of its own. What the server says of its own
+/// accord, tickets for another time, is read: that is TLS, too.
 async fn connect(
     transport: Arc<impl Transport>,
     endpoint: Endpoint,
     peer: SocketAddr,
+    n: usize,
+    wave: Option<Arc<Wave>>,
 ) -> Result<Box<dyn Connection>, ConnectFailure> {
+    let (source, _address) = user(n, wave);
     let mut connection = transport.connect(&endpoint, peer).await?;
     let mut nothing = [0];
     let nothing = connection.read(&mut nothing).now_or_never();
     assert!(nothing.is_none(), "{nothing:?}");
+    source.wait().await;
     Ok(connection)
+}
+
+fn user(n: usize, wave: Option<Arc<Wave>>) -> (Source, SipAddress) {
+    let User { account, password, address } = User::number(n);
+    let account = account.parse().expect("an account");
+    let source = Source { credentials: Credentials::new(account, password), wave };
+    (source, address.parse().expect("an address"))
 }
 
 async fn sign_in(
@@ -393,10 +427,7 @@ async fn sign_in(
     n: usize,
     wave: Option<Arc<Wave>>,
 ) -> Result<(Session, Duration), Box<SignInFailure>> {
-    let User { account, password, address } = User::number(n);
-    let account = account.parse().expect("an account");
-    let source = Source { credentials: Credentials::new(account, password), wave };
-    let address = address.parse().expect("an address");
+    let (source, address) = user(n, wave);
     let began = Instant::now();
     // The trace is dropped; an idle session does without.
     let signed_in = client.sign_in(&address, &source).await.map_err(Box::new)?;
@@ -452,6 +483,9 @@ impl std::fmt::Display for Report {
         writeln!(f, "  bytes in flight {}", self.in_flight)?;
         writeln!(f, "  bytes idle      {}", self.idle)?;
         writeln!(f, "  bytes bare      {}", self.bare.memory)?;
+        writeln!(f, "  bytes waiting   {}", self.waiting)?;
+        let own = self.in_flight.saturating_sub(self.waiting);
+        writeln!(f, "  bytes our own   {own}")?;
         writeln!(f, "  cpu a sign-in   {}", cpu(self.cpu))?;
         writeln!(f, "  cpu bare        {}", cpu(self.bare.cpu))?;
         let own = self.cpu.zip(self.bare.cpu).map(|(all, bare)| all - bare);
