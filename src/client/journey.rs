@@ -166,16 +166,14 @@ impl<'a> Journey<'a> {
             // Both are boxed: who is under way keeps no room for a talk, nor who talks for the way.
             let (folded, token, mut begun) = match Box::pin(self.meet(search, &mut kept)).await {
                 Ok(met) => met,
-                Err((folded, cause)) => {
-                    return (Err(refused.after(cause)), folded.into_trace());
-                }
+                Err((trace, cause)) => return (Err(refused.after(cause)), trace),
             };
             if let Ok(conversation) = &mut begun {
                 conversation.hold().await;
             }
             let kind = match begun.and_then(|conversation| conversation.end()) {
                 Ok(Reached::In(arrived)) => {
-                    return (Ok(Reached::In(arrived)), folded.into_trace());
+                    return (Ok(Reached::In(arrived)), folded.unfold().into_trace());
                 }
                 Ok(Reached::Elsewhere(elsewhere)) => {
                     let said = token.final_answer(elsewhere.to_string());
@@ -187,11 +185,12 @@ impl<'a> Journey<'a> {
             if !kind.may_be_mended() {
                 return (Err(kind), hand_in(folded, token.final_answer(why)).into_trace());
             }
+            let plan = hand_in(folded, token.useless(why));
             if let Some(retry_after) = refused.take(kind) {
-                let detour = self.detour(folded.trace());
+                let detour = self.detour(plan.trace());
                 detour.retry_after = detour.retry_after.max(Some(retry_after));
             }
-            kept = Some(Box::new(hand_in(folded, token.useless(why))));
+            kept = Some(Box::new(plan));
         }
     }
 
@@ -200,7 +199,7 @@ impl<'a> Journey<'a> {
         &mut self,
         search: &Search,
         kept: &mut Option<Box<Plan>>,
-    ) -> Result<Met<'_, 'a>, (Folded, Cause)> {
+    ) -> Result<Met<'_, 'a>, (Trace, Cause)> {
         let plan = match kept.take() {
             Some(plan) => *plan,
             None => DiscoveryPlan::new(self.visitor.address, search, self.visitor.seed, now()),
@@ -208,7 +207,7 @@ impl<'a> Journey<'a> {
         let mut walk = Walk::new(&self.visitor.client.settings, plan);
         let Connected { connection, endpoint, address, token } = match walk.connection().await {
             Ok(connected) => connected,
-            Err(cause) => return Err((walk.plan.fold(), cause)),
+            Err(cause) => return Err((walk.plan.into_trace(), cause)),
         };
         if let Some(detour) = &mut self.detour {
             detour.redirects.visit(&endpoint);

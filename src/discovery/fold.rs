@@ -9,13 +9,17 @@ use std::time::Instant;
 use super::candidate::{Candidate, Dialled};
 use super::facts::Facts;
 use super::line::Line;
+use super::lines::Lines;
 use super::moment::Moment;
 use super::plan::DiscoveryPlan;
+use super::search::Search;
+use super::srv::Seed;
 use super::step::{Outcome, PlanId, What};
 use super::trace::Trace;
+use crate::address::SipAddress;
 
-/// A [`DiscoveryPlan`] folded into its trace: a fraction of its size, and the same plan again once it is
-/// [unfolded](Self::unfold), which takes about as long as the plan has taken so far, without its waits.
+/// A [`DiscoveryPlan`] folded into the lines of its trace: a fraction of its size, and the same plan
+/// again once it is [unfolded](Self::unfold), which takes about as long as all its steps took so far.
 ///
 /// Whoever has thousands of searches at once folds each while its server is talked to.
 ///
@@ -24,16 +28,18 @@ use super::trace::Trace;
 /// # let (address, now) = ("sip:jeremy@contoso.com".parse()?, std::time::Instant::now());
 /// let mut plan = DiscoveryPlan::<()>::new(&address, &Search::default(), Seed(0), now);
 /// let step = plan.poll_step(now); // What is under way stays under way.
-/// let folded = plan.fold();
-/// assert_eq!(folded.trace().events().count(), 1);
-/// let mut plan = folded.unfold();
-/// # let _ = (step, plan.poll_step(now));
+/// let plan = plan.fold().unfold();
+/// assert_eq!(plan.trace().events().count(), 1);
+/// # drop(step);
 /// # Ok::<(), sip_signin::AddressError>(())
 /// ```
 #[derive(Debug)]
 #[must_use = "with the folded plan the search is gone"]
 pub struct FoldedPlan<C> {
-    trace: Trace,
+    address: SipAddress,
+    search: Search,
+    seed: Seed,
+    lines: Lines,
     id: PlanId,
     start: Instant,
     latest: Moment,
@@ -44,35 +50,25 @@ pub struct FoldedPlan<C> {
 impl<C> DiscoveryPlan<C> {
     /// Folds the plan. Its steps, tokens and outcomes stay good for what it is unfolded to.
     pub fn fold(self) -> FoldedPlan<C> {
-        let Self { mut trace, id, start, latest, facts, .. } = self;
-        trace.shrink();
+        let Self { trace, id, start, latest, facts, .. } = self;
+        let Trace { address, search, seed, mut lines, .. } = trace;
+        lines.shrink();
         let dials = facts.candidates.into_iter().flat_map(|candidate| candidate.dials);
         let ready = dials.filter_map(|dial| match dial.state {
             Dialled::Ready { connection, .. } => Some(connection),
             Dialled::Open | Dialled::Failed => None,
         });
-        FoldedPlan { trace, id, start, latest, ready: ready.collect() }
+        FoldedPlan { address, search, seed, lines, id, start, latest, ready: ready.collect() }
     }
 }
 
 impl<C> FoldedPlan<C> {
-    /// What happened so far.
-    pub fn trace(&self) -> &Trace {
-        &self.trace
-    }
-
-    /// The same, when it is over.
-    pub fn into_trace(self) -> Trace {
-        self.trace
-    }
-
     /// The plan, as it was when it was folded.
     pub fn unfold(self) -> DiscoveryPlan<C> {
-        let Self { trace, id, start, latest, ready } = self;
-        let mut again =
-            DiscoveryPlan::<()>::new(trace.address(), trace.search(), trace.seed(), start);
+        let Self { address, search, seed, lines, id, start, latest, ready } = self;
+        let mut again = DiscoveryPlan::<()>::new(&address, &search, seed, start);
         // As much as it has written it has lived through.
-        while let Some((at, line)) = trace.line(again.trace.end()) {
+        while let Some((at, line)) = lines.from(again.trace.end()).next() {
             let before = again.trace.end();
             again.live_through(at, line);
             if again.trace.end() == before {

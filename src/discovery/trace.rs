@@ -25,12 +25,12 @@ use crate::policy::TrustedHost;
 /// The story of one search.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trace {
-    address: SipAddress,
-    search: Search,
-    seed: Seed,
+    pub(super) address: SipAddress,
+    pub(super) search: Search,
+    pub(super) seed: Seed,
     /// The hosts of the story, each once, in the order they came up.
     hosts: SmallVec<[TrustedHost; 1]>,
-    lines: Lines,
+    pub(super) lines: Lines,
 }
 
 impl Trace {
@@ -80,16 +80,6 @@ impl Trace {
     /// Where the next line will stand.
     pub(super) fn end(&self) -> LinePlace {
         self.lines.end()
-    }
-
-    /// The line that stands there.
-    pub(super) fn line(&self, place: LinePlace) -> Option<(Moment, Line)> {
-        self.lines.from(place).next()
-    }
-
-    /// Gives back the room for more lines.
-    pub(super) fn shrink(&mut self) {
-        self.lines.shrink();
     }
 
     /// Writes a line in front of those that stand from `place` on.
