@@ -1,12 +1,14 @@
 //! A plan is what it heard: folded into its trace and unfolded, it goes on as if nothing had been.
 
+use std::time::Duration;
+
 use proptest::prelude::*;
-use sip_signin::discovery::{Search, Seed};
+use sip_signin::discovery::{Absence, Answer, DiscoveryPlan, Search, Seed, Step};
 
 use crate::memory::last_servers;
 use crate::runner::law;
 use crate::walk::Deed;
-use crate::world::Manners;
+use crate::world::{Manners, beginning, jeremy};
 use crate::zones::{Kind, any_searches, worlds};
 
 #[test]
@@ -43,4 +45,18 @@ fn a_plan_that_is_folded_at_every_turn_takes_the_same_steps_at_the_same_times() 
         tally.note("a ready one waited", waited);
         tally.note("remembered", last.is_some());
     });
+}
+
+/// The latest time seen counts, also when nothing was written then.
+#[test]
+fn a_folded_plan_remembers_the_latest_time_it_saw() {
+    let (start, later) = (beginning(), beginning() + Duration::from_millis(70));
+    let mut plan = DiscoveryPlan::<()>::new(&jeremy(), &Search::default(), Seed(0), start);
+    let Step::LookupSrv(step) = plan.poll_step(start) else { panic!("a question comes first") };
+    while !matches!(plan.poll_step(later), Step::Wait { .. }) {}
+    assert!(matches!(plan.poll_step(later + Duration::from_millis(1)), Step::Wait { .. }));
+    let mut plan = plan.fold().unfold();
+    plan.handle(step.answer(Ok(Answer::Absent(Absence::NoData))), start);
+    let last = plan.trace().events().next_back().expect("it was heard");
+    assert_eq!(last.at, Duration::from_millis(71));
 }
