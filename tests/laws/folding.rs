@@ -50,7 +50,8 @@ fn a_plan_that_is_folded_at_every_turn_takes_the_same_steps_at_the_same_times() 
 /// The latest time seen counts, also when nothing was written then.
 #[test]
 fn a_folded_plan_remembers_the_latest_time_it_saw() {
-    let (start, later) = (beginning(), beginning() + Duration::from_millis(70));
+    let start = beginning();
+    let later = start + Duration::from_millis(70);
     let mut plan = DiscoveryPlan::<()>::new(&jeremy(), &Search::default(), Seed(0), start);
     let Step::LookupSrv(step) = plan.poll_step(start) else { panic!("a question comes first") };
     while !matches!(plan.poll_step(later), Step::Wait { .. }) {}
