@@ -41,6 +41,8 @@ pub fn plan(data: &[u8]) {
     }
     drive.end(now);
     assert!(drive.steps <= STEP_LIMIT, "{} steps", drive.steps);
+    let trace = drive.plan.trace().clone();
+    assert_eq!(*drive.plan.fold().unfold().trace(), trace, "it folds into another");
 }
 
 struct Drive<'a> {
