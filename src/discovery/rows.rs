@@ -1,6 +1,7 @@
 //! What a plan looks for: the rows of its order, the servers that were set by hand, the one that is
 //! remembered.
 
+use super::answer::LookupFailure;
 use super::candidate::{Candidate, Rank};
 use super::entry::Conclusion;
 use super::last::LastServer;
@@ -56,7 +57,7 @@ impl<C> DiscoveryPlan<C> {
             let name = self.trace.host(server.host).and_then(TrustedHost::name);
             (server.protocol, name, server.port) == (Protocol::Tls, Some(host), *port)
         };
-        let known = self.facts.candidates.iter().position(|c| same(c.server));
+        let known = self.facts.candidates.iter().position(|c| same(c.server()));
         let candidate = match (known, &self.search().place) {
             (Some(known), _) => self.facts.candidates.get_mut(known),
             (None, Place::Automatic(order)) => {
@@ -88,7 +89,7 @@ impl<C> DiscoveryPlan<C> {
     #[cold]
     fn decide_on_host_rows(&mut self) {
         let failed = self.facts.questions.iter().find_map(|question| match &question.lookup {
-            Lookup::Failed(failure) => Some((question.row, failure.clone())),
+            Lookup::Failed(failure) => Some((question.row, LookupFailure::clone(failure))),
             _ => None,
         });
         let sure = failed.is_none() && !self.facts.unaskable;
