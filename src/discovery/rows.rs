@@ -1,6 +1,7 @@
 //! What a plan looks for: the rows of its order, the servers that were set by hand, the one that is
 //! remembered.
 
+use super::TARGET_LIMIT;
 use super::answer::LookupFailure;
 use super::candidate::{Candidate, Rank};
 use super::entry::Conclusion;
@@ -123,8 +124,16 @@ impl<C> DiscoveryPlan<C> {
         }
     }
 
-    /// Makes room for so many servers and no more: a list that grows by itself has room for four.
+    /// Makes room for the servers of an answer. Where there is too little, the other questions are
+    /// expected to name as many each, so that the lists grow once.
     pub(super) fn expect_servers(&mut self, count: usize) {
+        let candidates = &self.facts.candidates;
+        if candidates.capacity().saturating_sub(candidates.len()) >= count {
+            return;
+        }
+        let open =
+            self.facts.questions.iter().filter(|question| !question.lookup.is_done()).count();
+        let count = count.saturating_mul(open.saturating_add(1)).min(TARGET_LIMIT).max(count);
         self.facts.candidates.reserve_exact(count);
         self.facts.hosts.reserve_exact(count);
         self.trace.expect_hosts(count);
