@@ -116,8 +116,8 @@ impl<C> Facts<C> {
 
     /// The one that is only remembered, if it is in the race. There is none before it.
     pub(super) fn remembered(&self) -> Option<Runner<'_, C>> {
-        let first = self.with_hosts().next().filter(|(first, _)| !first.rank.found)?;
-        self.is_in_the_race(first.0).then_some(first)
+        self.candidates.first().filter(|first| !first.rank.found)?;
+        self.in_the_race().next().filter(|(first, _)| !first.rank.found)
     }
 
     /// How many connects are under way.

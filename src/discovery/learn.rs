@@ -78,9 +78,12 @@ impl<C> DiscoveryPlan<C> {
                     let rank = Rank::new(protocol, row, place);
                     let ranked = self.add_candidate(trusted, record.port, rank, true);
                     let Some(candidate) = ranked else { continue };
+                    candidate.came_along.clear();
+                    if answer.additional.is_empty() {
+                        continue;
+                    }
                     let own = answer.additional.iter().filter(|(owner, _)| owner == host);
                     let own = own.map(|(_, address)| *address);
-                    candidate.came_along.clear();
                     let left_out = learn(&mut candidate.came_along, own);
                     self.leave_out(left_out, LimitedThing::Addresses);
                 }

@@ -103,6 +103,9 @@ impl<'a, C> Race<'a, C> {
     /// came with the SRV answer may still do, nor for a candidate behind one that is ready.
     #[inline]
     fn host_to_ask(&self) -> Option<(u16, Family)> {
+        if self.facts.hosts.iter().all(|host| host.unasked().is_none()) {
+            return None;
+        }
         for (candidate, host) in self.facts.in_the_race() {
             if candidate.is_ready() {
                 break;
