@@ -13,7 +13,7 @@ use super::order::Protocol;
 use super::trace::Server;
 
 /// A candidate with its host.
-pub(super) type Runner<'a, C> = (&'a Candidate<C>, &'a KnownHost);
+type Runner<'a, C> = (&'a Candidate<C>, &'a KnownHost);
 
 /// The books of a plan.
 #[derive(Debug)]
@@ -98,13 +98,13 @@ impl<C> Facts<C> {
     }
 
     /// Nor adopted before, nor one that was remembered and has failed.
-    pub(super) fn is_in_the_race(&self, candidate: &Candidate<C>) -> bool {
+    fn is_in_the_race(&self, candidate: &Candidate<C>) -> bool {
         let failed = || !candidate.rank.found && candidate.dials_failed();
         self.is_ranked(candidate) && !candidate.spent && !failed()
     }
 
     /// All candidates, the best first.
-    pub(super) fn with_hosts(&self) -> impl Iterator<Item = Runner<'_, C>> {
+    fn with_hosts(&self) -> impl Iterator<Item = Runner<'_, C>> {
         let host = |candidate: &Candidate<C>| self.hosts.get(usize::from(candidate.host));
         self.candidates.iter().filter_map(move |candidate| Some((candidate, host(candidate)?)))
     }

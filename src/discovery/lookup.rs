@@ -17,9 +17,9 @@ pub(super) enum Lookup {
     /// Since then; when it is given up is a matter of [`Limits`].
     Open(Moment),
     Absent,
-    /// Rare, so it is boxed.
+    /// Boxed, for it is rare.
     Failed(Box<LookupFailure>),
-    /// Then.
+    /// The answer came then.
     Found(Moment),
 }
 
