@@ -69,15 +69,15 @@ fn allocations(servers: [&[&str]; 2], refusals: usize) -> (AllocationInfo, u64) 
 /// One server: what nearly every user has, inside or outside. What it holds is what
 /// `docs/performance.md` says, rounded up.
 #[test]
-fn an_ordinary_plan_allocates_a_kilobyte_when_it_is_made_and_no_more() {
+fn an_ordinary_plan_allocates_less_than_a_kilobyte_when_it_is_made_and_no_more() {
     let (made, walked) = allocations([&["pool01.contoso.com"], &[]], 0);
     assert_eq!((made.count_total, walked), (3, 0));
     let held = made.bytes_current.unsigned_abs() + size_of::<DiscoveryPlan<u8>>() as u64;
-    assert!(held <= 1024, "{held} bytes");
+    assert!(held <= 912, "{held} bytes");
 }
 
-/// Names, hosts and servers grow with each answer, the trace twice, and the connects of a server with
-/// its second one.
+/// Names, hosts and servers grow once, with the first answer, the trace twice, and the connects of a
+/// server with its second one.
 #[test]
 fn a_larger_plan_grows_what_it_needs() {
     let servers: [&[&str]; 2] = [
@@ -85,7 +85,7 @@ fn a_larger_plan_grows_what_it_needs() {
         &["edge01.contoso.com", "edge02.contoso.com"],
     ];
     let (made, walked) = allocations(servers, 2);
-    assert_eq!((made.count_total, walked), (3, 9));
+    assert_eq!((made.count_total, walked), (3, 6));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use super::ADDRESS_LIMIT;
 use super::endpoint::Family;
 use super::line::Server;
 use super::lookup::{Addresses, KnownHost, Question};
-use super::moment::Moment;
+use super::moment::{Limits, Moment};
 use super::order::Protocol;
 
 /// A place in the order of candidates: TLS before TCP, then the row, then the place in the answer.
@@ -43,44 +43,51 @@ impl Rank {
 pub(super) struct Candidate<C> {
     /// The same whatever its rank becomes.
     pub(super) number: u16,
-    pub(super) server: Server,
+    pub(super) host: u16,
+    port: u16,
     pub(super) rank: Rank,
     pub(super) from_srv: bool,
     /// Better targets fill the limit of targets.
     pub(super) crowded_out: bool,
     /// It was adopted once; it is never offered again.
     pub(super) spent: bool,
-    /// Its first dial since the last adoption.
-    pub(super) opened: Option<Moment>,
+    /// How many of its connects are from before the last adoption.
+    past: u8,
     /// The addresses that came with the SRV answer that ranks it; they are for no other.
     pub(super) came_along: Addresses,
     /// Its connects, the latest last; inline while there is only one.
-    pub(super) dials: SmallVec<[Dial<C>; 1]>,
+    pub(super) dials: SmallVec<[Dial; 1]>,
+    /// The connection that came of one of them, and when.
+    ready: Option<(C, Moment)>,
 }
 
 /// One connect.
 #[derive(Debug)]
-pub(super) struct Dial<C> {
+pub(super) struct Dial {
     pub(super) address: IpAddr,
+    pub(super) state: Dialled,
+    /// When it began; when it is given up is a matter of [`Limits`].
     pub(super) since: Moment,
-    pub(super) until: Moment,
-    pub(super) state: Dialled<C>,
 }
 
-#[derive(Debug)]
-pub(super) enum Dialled<C> {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dialled {
     Open,
-    Ready { connection: C, at: Moment },
+    /// The candidate has its connection.
+    Ready,
     Failed,
 }
 
-impl<C> Dial<C> {
+impl Dial {
+    #[inline]
     pub(super) fn is_open(&self) -> bool {
-        matches!(self.state, Dialled::Open)
+        self.state == Dialled::Open
     }
 
-    fn is_ready(&self) -> bool {
-        matches!(self.state, Dialled::Ready { .. })
+    /// When it is given up, if it is open.
+    #[inline]
+    pub(super) fn open_until(&self, limits: Limits<'_>) -> Option<Moment> {
+        self.is_open().then(|| limits.connect(self.since))
     }
 }
 
@@ -96,6 +103,7 @@ pub(super) enum Standing {
 }
 
 /// The first of the family whose turn it is, or else the first.
+#[inline]
 fn in_turn<'a>(mut from: impl Iterator<Item = &'a IpAddr>, turn: Family) -> Option<&'a IpAddr> {
     let first = from.next()?;
     let is_its = |ip: &&IpAddr| Family::of(**ip) == turn;
@@ -106,44 +114,63 @@ impl<C> Candidate<C> {
     pub(super) fn new(number: u16, server: Server, rank: Rank, from_srv: bool) -> Self {
         Self {
             number,
-            server,
+            host: server.host,
+            port: server.port,
             rank,
             from_srv,
             crowded_out: false,
             spent: false,
-            opened: None,
+            past: 0,
             came_along: Addresses::new(),
             dials: SmallVec::new(),
+            ready: None,
         }
     }
 
-    /// The same, with the next of the `ready` connections in the place of its own if it has one.
-    pub(super) fn with_connection<D>(self, ready: &mut impl Iterator<Item = D>) -> Candidate<D> {
-        let Self { number, server, rank, from_srv, crowded_out, spent, opened, came_along, dials } =
-            self;
-        let dials = dials.into_iter().map(|Dial { address, since, until, state }| {
-            let state = match state {
-                Dialled::Open => Dialled::Open,
-                Dialled::Ready { at, .. } => ready
-                    .next()
-                    .map_or(Dialled::Failed, |connection| Dialled::Ready { connection, at }),
-                Dialled::Failed => Dialled::Failed,
-            };
-            Dial { address, since, until, state }
-        });
-        let dials = dials.collect();
-        Candidate { number, server, rank, from_srv, crowded_out, spent, opened, came_along, dials }
+    /// The connection that waits for better ones, if it has one.
+    pub(super) fn into_connection(self) -> Option<C> {
+        self.ready.map(|(connection, _)| connection)
+    }
+
+    /// The same, with the next of the `connections` in the place of its own if it has one.
+    pub(super) fn with_connection<D>(
+        self,
+        connections: &mut impl Iterator<Item = D>,
+    ) -> Candidate<D> {
+        let Self { number, host, port, rank, from_srv, crowded_out, spent, past, .. } = self;
+        let (came_along, dials) = (self.came_along, self.dials);
+        let ready = self.ready.and_then(|(_, at)| Some((connections.next()?, at)));
+        Candidate {
+            number,
+            host,
+            port,
+            rank,
+            from_srv,
+            crowded_out,
+            spent,
+            past,
+            came_along,
+            dials,
+            ready,
+        }
+    }
+
+    pub(super) fn server(&self) -> Server {
+        Server { protocol: self.rank.protocol, host: self.host, port: self.port }
+    }
+
+    /// Its first dial since the last adoption.
+    pub(super) fn opened(&self) -> Option<Moment> {
+        self.dials.get(usize::from(self.past)).map(|dial| dial.since)
     }
 
     pub(super) fn standing(&self, host: &KnownHost) -> Standing {
+        if self.is_ready() {
+            return Standing::Ready;
+        }
         let asked = host.open_since();
-        let since = match self.opened {
-            Some(opened) if asked.is_some() || self.is_dialling() => Some(opened),
-            Some(_) => None,
-            None => asked,
-        };
-        match since {
-            _ if self.is_ready() => Standing::Ready,
+        let open = asked.is_some() || self.is_dialling();
+        match self.opened().or(asked).filter(|_| open) {
             Some(since) => Standing::Open { since },
             None => Standing::Idle,
         }
@@ -154,15 +181,14 @@ impl<C> Candidate<C> {
     }
 
     pub(super) fn is_ready(&self) -> bool {
-        self.dials.iter().any(Dial::is_ready)
+        self.ready.is_some()
     }
 
     /// How long its connection took to come about, if it has one.
     pub(super) fn ready_after(&self) -> Option<Duration> {
-        self.dials.iter().find_map(|dial| match dial.state {
-            Dialled::Ready { at, .. } => Some(at.since(dial.since)),
-            _ => None,
-        })
+        let (_, at) = self.ready.as_ref()?;
+        let dial = self.dials.iter().find(|dial| dial.state == Dialled::Ready)?;
+        Some(at.since(dial.since))
     }
 
     /// Whether nothing is left to try.
@@ -173,8 +199,8 @@ impl<C> Candidate<C> {
     }
 
     /// When each open connect is given up.
-    pub(super) fn dues(&self) -> impl Iterator<Item = Moment> {
-        self.dials.iter().filter(|dial| dial.is_open()).map(|dial| dial.until)
+    pub(super) fn dues(&self, limits: Limits<'_>) -> impl Iterator<Item = Moment> {
+        self.dials.iter().filter_map(move |dial| dial.open_until(limits))
     }
 
     pub(super) fn is_dialling(&self) -> bool {
@@ -183,27 +209,23 @@ impl<C> Candidate<C> {
 
     /// Whether every connect that was begun has failed.
     pub(super) fn dials_failed(&self) -> bool {
-        !self.dials.is_empty() && self.dials.iter().all(|d| matches!(d.state, Dialled::Failed))
+        !self.dials.is_empty() && self.dials.iter().all(|dial| dial.state == Dialled::Failed)
     }
 
     /// The address to dial next: those that came with the SRV answer before those that were asked
     /// for, the families in turn, IPv6 first (RFC 8305 section 4), each address once.
     pub(super) fn next_address(&self, host: &KnownHost) -> Option<IpAddr> {
-        let known = self.came_along.len().saturating_add(host.addresses.len());
-        if known == 0 || self.dials.len() >= ADDRESS_LIMIT {
+        let nothing_known = self.came_along.is_empty() && host.addresses.is_empty();
+        if nothing_known || self.dials.len() >= ADDRESS_LIMIT {
             return None;
         }
         let last = self.dials.last().map(|dial| Family::of(dial.address));
         let turn = if last == Some(Family::V6) { Family::V4 } else { Family::V6 };
-        let new = |ip: &&IpAddr| self.is_new(**ip);
-        let looked_up = || host.addresses.iter().filter(new).filter(|ip| self.has_room(host, **ip));
-        in_turn(self.came_along.iter().filter(new), turn)
-            .or_else(|| in_turn(looked_up(), turn))
-            .copied()
-    }
-
-    fn is_new(&self, address: IpAddr) -> bool {
-        self.dials.iter().all(|dial| dial.address != address)
+        let new = |ip: &&IpAddr| self.dials.iter().all(|dial| dial.address != **ip);
+        let came_along = in_turn(self.came_along.iter().filter(new), turn);
+        let has_room = |ip: &&IpAddr| self.has_room(host, **ip);
+        let looked_up = || in_turn(host.addresses.iter().filter(new).filter(has_room), turn);
+        came_along.or_else(looked_up).copied()
     }
 
     /// The addresses of one family that only the lookup of the host found.
@@ -236,39 +258,46 @@ impl<C> Candidate<C> {
     }
 
     /// Adds a connect that begins now.
-    pub(super) fn dial(&mut self, address: IpAddr, now: Moment, until: Moment) {
-        self.opened = self.opened.or(Some(now));
-        self.dials.push(Dial { address, since: now, until, state: Dialled::Open });
+    pub(super) fn dial(&mut self, address: IpAddr, now: Moment) {
+        self.dials.push(Dial { address, state: Dialled::Open, since: now });
     }
 
     /// What became of an open connect: of two connections the first one counts, the other is
     /// dropped.
-    pub(super) fn settle(&mut self, address: IpAddr, connection: Option<C>, now: Moment) -> bool {
-        let second = self.is_ready();
-        let mut open = self.dials.iter_mut().filter(|dial| dial.is_open() && dial.until > now);
-        let Some(dial) = open.find(|dial| dial.address == address) else { return false };
-        dial.state = match connection.filter(|_| !second) {
-            Some(connection) => Dialled::Ready { connection, at: now },
-            None => Dialled::Failed,
+    pub(super) fn settle(
+        &mut self,
+        address: IpAddr,
+        connection: Option<C>,
+        limits: Limits<'_>,
+        now: Moment,
+    ) -> bool {
+        let is_it = |dial: &&mut Dial| {
+            dial.address == address && dial.open_until(limits).is_some_and(|until| until > now)
         };
+        let Some(dial) = self.dials.iter_mut().find(is_it) else { return false };
+        match connection.filter(|_| self.ready.is_none()) {
+            Some(connection) => {
+                dial.state = Dialled::Ready;
+                self.ready = Some((connection, now));
+            }
+            None => dial.state = Dialled::Failed,
+        }
         true
     }
 
     /// Takes the connection that is ready, with its address; it is never offered again.
     pub(super) fn adopt(&mut self) -> Option<(IpAddr, C)> {
-        let ready = self.dials.iter().position(Dial::is_ready)?;
-        let Dial { address, state: Dialled::Ready { connection, .. }, .. } =
-            self.dials.remove(ready)
-        else {
-            return None;
-        };
+        let (connection, _) = self.ready.take()?;
+        let dial = self.dials.iter().find(|dial| dial.state == Dialled::Ready)?;
         self.spent = true;
-        Some((address, connection))
+        Some((dial.address, connection))
     }
 
     /// Forgets every connect but those that failed.
     pub(super) fn forget_open(&mut self) {
-        self.opened = None;
-        self.dials.retain(|dial| matches!(dial.state, Dialled::Failed));
+        self.ready = None;
+        self.dials.retain(|dial| dial.state == Dialled::Failed);
+        // The limit of addresses keeps the number small.
+        self.past = u8::try_from(self.dials.len()).unwrap_or(u8::MAX);
     }
 }

@@ -9,8 +9,11 @@ use super::TARGET_LIMIT;
 use super::candidate::{Candidate, Rank};
 use super::line::Server;
 use super::lookup::{KnownHost, Question};
-use super::moment::Moment;
+use super::moment::{Limits, Moment};
 use super::order::Protocol;
+
+/// A candidate with its host.
+type Runner<'a, C> = (&'a Candidate<C>, &'a KnownHost);
 
 /// The books of a plan.
 #[derive(Debug)]
@@ -46,13 +49,14 @@ impl<C> Facts<C> {
         rank: Rank,
         from_srv: bool,
     ) -> Option<&mut Candidate<C>> {
-        let known = self.candidates.iter().position(|c| c.server == server);
+        let known = self.candidates.iter().position(|c| c.server() == server);
         let place = |candidates: &[Candidate<C>]| candidates.partition_point(|c| c.rank < rank);
         if let Some(known) = known {
             if self.candidates.get(known)?.is_no_worse_than(rank) {
                 return None;
             }
-            let candidate = Candidate { rank, from_srv, ..self.candidates.remove(known) };
+            let mut candidate = self.candidates.remove(known);
+            (candidate.rank, candidate.from_srv) = (rank, from_srv);
             let place = place(&self.candidates);
             self.candidates.insert(place, candidate);
             return self.candidates.get_mut(place);
@@ -87,19 +91,39 @@ impl<C> Facts<C> {
         self.candidates.iter_mut().find(|candidate| candidate.number == number)
     }
 
-    /// The candidates, the best first, without those beyond the limit of targets and those in clear
-    /// text that is no longer tried; each with its host.
-    fn ranked(&self) -> impl Iterator<Item = (&Candidate<C>, &KnownHost)> {
-        let barred = |c: &Candidate<C>| c.rank.protocol == Protocol::Tcp && self.no_clear_text;
-        self.candidates
-            .iter()
-            .filter(move |c| !c.crowded_out && !barred(c))
-            .filter_map(|c| Some((c, self.hosts.get(usize::from(c.server.host))?)))
+    /// Not beyond the limit of targets, and not in clear text that is no longer tried.
+    fn is_ranked(&self, candidate: &Candidate<C>) -> bool {
+        let barred = candidate.rank.protocol == Protocol::Tcp && self.no_clear_text;
+        !candidate.crowded_out && !barred
     }
 
-    /// The same without those that were adopted before, and one that was remembered and has failed.
-    pub(super) fn in_the_race(&self) -> impl Iterator<Item = (&Candidate<C>, &KnownHost)> {
-        self.ranked().filter(|(c, _)| !c.spent && (c.rank.found || !c.dials_failed()))
+    /// Nor adopted before, nor one that was remembered and has failed.
+    fn is_in_the_race(&self, candidate: &Candidate<C>) -> bool {
+        let failed = || !candidate.rank.found && candidate.dials_failed();
+        self.is_ranked(candidate) && !candidate.spent && !failed()
+    }
+
+    /// All candidates, the best first.
+    fn with_hosts(&self) -> impl Iterator<Item = Runner<'_, C>> {
+        let host = |candidate: &Candidate<C>| self.hosts.get(usize::from(candidate.host));
+        self.candidates.iter().filter_map(move |candidate| Some((candidate, host(candidate)?)))
+    }
+
+    /// The same without those that cannot win any more.
+    pub(super) fn in_the_race(&self) -> impl Iterator<Item = Runner<'_, C>> {
+        self.with_hosts().filter(|(candidate, _)| self.is_in_the_race(candidate))
+    }
+
+    /// The one that is only remembered, if it is in the race. There is none before it.
+    pub(super) fn remembered(&self) -> Option<Runner<'_, C>> {
+        self.candidates.first().filter(|first| !first.rank.found)?;
+        self.in_the_race().next().filter(|(first, _)| !first.rank.found)
+    }
+
+    /// How many connects are under way.
+    pub(super) fn open_dials(&self) -> usize {
+        let dials = self.candidates.iter().flat_map(|candidate| &candidate.dials);
+        dials.filter(|dial| dial.is_open()).count()
     }
 
     /// SRV questions that can still change which candidate comes next, and since when each is open.
@@ -109,18 +133,20 @@ impl<C> Facts<C> {
     }
 
     /// When each open lookup and connect is given up.
-    pub(super) fn dues(&self) -> impl Iterator<Item = Moment> {
-        let questions = self.questions.iter().filter_map(|question| question.lookup.open_until());
-        let hosts = self.hosts.iter().flat_map(KnownHost::dues);
-        questions.chain(hosts).chain(self.candidates.iter().flat_map(Candidate::dues))
+    pub(super) fn dues(&self, limits: Limits<'_>) -> impl Iterator<Item = Moment> {
+        let questions = self.questions.iter().filter_map(move |q| q.lookup.open_until(limits));
+        let hosts = self.hosts.iter().flat_map(move |host| host.dues(limits));
+        let connects = self.candidates.iter().flat_map(move |candidate| candidate.dues(limits));
+        questions.chain(hosts).chain(connects)
     }
 
     /// The best record's server, once it is certain which is best and it failed.
     pub(super) fn first_record(&self) -> Option<Server> {
-        let (first, host) = self.ranked().find(|(c, _)| c.from_srv)?;
+        let mut ranked = self.with_hosts().filter(|(candidate, _)| self.is_ranked(candidate));
+        let (first, host) = ranked.find(|(candidate, _)| candidate.from_srv)?;
         let key = (first.rank.protocol, first.rank.row);
         let certain = self.open_questions().all(|(q, _)| (q.protocol, q.row) > key);
-        (certain && (first.spent || first.has_failed(host))).then_some(first.server)
+        (certain && (first.spent || first.has_failed(host))).then_some(first.server())
     }
 
     /// Forgets what is open, as an adoption demands: it counts as never offered. Answers that came,

@@ -6,7 +6,7 @@
 
 use std::time::Instant;
 
-use super::candidate::{Candidate, Dialled};
+use super::candidate::Candidate;
 use super::facts::Facts;
 use super::line::Line;
 use super::lines::Lines;
@@ -17,6 +17,7 @@ use super::srv::Seed;
 use super::step::{Outcome, PlanId, What};
 use super::trace::Trace;
 use crate::address::SipAddress;
+use crate::now::later;
 
 /// A [`DiscoveryPlan`] folded into the lines of its trace: a fraction of its size, and the same plan
 /// again once it is [unfolded](Self::unfold), which takes about as long as all its steps took so far.
@@ -41,7 +42,7 @@ pub struct FoldedPlan<C> {
     seed: Seed,
     lines: Lines,
     id: PlanId,
-    start: Instant,
+    seen: Instant,
     latest: Moment,
     /// Connections that wait for better ones, of the best candidate first. None once one is adopted.
     ready: Box<[C]>,
@@ -50,40 +51,36 @@ pub struct FoldedPlan<C> {
 impl<C> DiscoveryPlan<C> {
     /// Folds the plan. Its steps, tokens and outcomes stay good for what it is unfolded to.
     pub fn fold(self) -> FoldedPlan<C> {
-        let Self { trace, id, start, latest, facts, .. } = self;
+        let Self { trace, id, seen, latest, facts, .. } = self;
         let Trace { address, search, seed, mut lines, .. } = trace;
         lines.shrink();
-        let dials = facts.candidates.into_iter().flat_map(|candidate| candidate.dials);
-        let ready = dials.filter_map(|dial| match dial.state {
-            Dialled::Ready { connection, .. } => Some(connection),
-            Dialled::Open | Dialled::Failed => None,
-        });
-        FoldedPlan { address, search, seed, lines, id, start, latest, ready: ready.collect() }
+        let ready = facts.candidates.into_iter().filter_map(Candidate::into_connection);
+        FoldedPlan { address, search, seed, lines, id, seen, latest, ready: ready.collect() }
     }
 }
 
 impl<C> FoldedPlan<C> {
     /// The plan, as it was when it was folded.
     pub fn unfold(self) -> DiscoveryPlan<C> {
-        let Self { address, search, seed, lines, id, start, latest, ready } = self;
+        let Self { address, search, seed, lines, id, seen, latest, ready } = self;
+        let start = seen.checked_sub(latest.since(Moment::START)).unwrap_or(seen);
         let mut again = DiscoveryPlan::<()>::new(&address, &search, seed, start);
         // As much as it has written it has lived through.
         while let Some((at, line)) = lines.from(again.trace.end()).next() {
             let before = again.trace.end();
-            again.live_through(at, line);
+            again.live_through(line, at, later(start, at.since(Moment::START)));
             if again.trace.end() == before {
                 break;
             }
         }
-        again.advance(again.instant(latest));
+        again.advance(seen);
         again.with_connections(id, ready.into_iter())
     }
 }
 
 impl DiscoveryPlan<()> {
-    /// Has again what made the plan write `line` at that time.
-    fn live_through(&mut self, at: Moment, line: Line) {
-        let now = self.instant(at);
+    /// Has again what made the plan write `line` at that time, by its own clock and by the caller's.
+    fn live_through(&mut self, line: Line, at: Moment, now: Instant) {
         let (place, what) = match line {
             // They are as they were drawn; to draw again takes long where they are many.
             Line::AnsweredSrv(row, learned) => {
@@ -92,7 +89,7 @@ impl DiscoveryPlan<()> {
             }
             Line::AnsweredHost(place, family, learned) => (place, What::Host(family, learned)),
             Line::ConnectEnded(server, address, result) => {
-                let its = |candidate: &&Candidate<()>| candidate.server == server;
+                let its = |candidate: &&Candidate<()>| candidate.server() == server;
                 let number = self.facts.candidates.iter().find(its).map(|c| c.number);
                 (number.unwrap_or_default(), What::Connect(address, result))
             }
@@ -117,20 +114,7 @@ impl DiscoveryPlan<()> {
         let Facts { questions, hosts, candidates, unaskable, no_clear_text } = self.facts;
         let candidates = candidates.into_iter().map(|c| c.with_connection(&mut ready)).collect();
         let facts = Facts { questions, hosts, candidates, unaskable, no_clear_text };
-        let Self { epoch, steps, start, seen, latest, deadline, first_due, state, trace, .. } =
-            self;
-        DiscoveryPlan {
-            id,
-            epoch,
-            steps,
-            start,
-            seen,
-            latest,
-            deadline,
-            first_due,
-            state,
-            facts,
-            trace,
-        }
+        let Self { epoch, steps, seen, latest, deadline, first_due, state, trace, .. } = self;
+        DiscoveryPlan { id, epoch, steps, seen, latest, deadline, first_due, state, facts, trace }
     }
 }

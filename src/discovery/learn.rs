@@ -9,7 +9,7 @@ use super::entry::{Conclusion, LimitedThing, Overdue};
 use super::line::Line;
 use super::lines::LinePlace;
 use super::lookup::{Lookup, learn};
-use super::moment::Moment;
+use super::moment::{Limits, Moment};
 use super::order::{Protocol, SearchOrder};
 use super::plan::DiscoveryPlan;
 use super::search::ClearText;
@@ -37,17 +37,18 @@ impl<C> DiscoveryPlan<C> {
         learned: Result<Answer<SrvAnswer>, LookupFailure>,
         now: Moment,
     ) {
+        let limits = Limits::of(self.trace.search(), self.deadline);
         let Some(question) = self.facts.question_mut(row) else { return };
-        if question.lookup.open_until().is_none_or(|until| until <= now) {
+        if question.lookup.open_until(limits).is_none_or(|until| until <= now) {
             return;
         }
         question.lookup = match &learned {
             Ok(Answer::Found(answer)) if answer.records.is_empty() => {
-                Lookup::Failed(LookupFailure::Malformed)
+                Lookup::failed(LookupFailure::Malformed)
             }
-            Ok(Answer::Found(_)) => Lookup::Found,
+            Ok(Answer::Found(_)) => Lookup::Found(now),
             Ok(Answer::Absent(_)) => Lookup::Absent,
-            Err(failure) => Lookup::Failed(failure.clone()),
+            Err(failure) => Lookup::failed(failure.clone()),
         };
         let line = self.trace.end();
         if let Ok(Answer::Found(answer)) = &learned {
@@ -89,9 +90,12 @@ impl<C> DiscoveryPlan<C> {
                     let rank = Rank::new(protocol, row, place);
                     let ranked = self.add_candidate(trusted, record.port, rank, true);
                     let Some(candidate) = ranked else { continue };
+                    candidate.came_along.clear();
+                    if answer.additional.is_empty() {
+                        continue;
+                    }
                     let own = answer.additional.iter().filter(|(owner, _)| owner == host);
                     let own = own.map(|(_, address)| *address);
-                    candidate.came_along.clear();
                     let left_out = learn(&mut candidate.came_along, own);
                     self.leave_out(left_out, LimitedThing::Addresses);
                 }
@@ -109,22 +113,23 @@ impl<C> DiscoveryPlan<C> {
         learned: Result<Answer<Vec<IpAddr>>, LookupFailure>,
         now: Moment,
     ) {
+        let limits = Limits::of(self.trace.search(), self.deadline);
         let Some(known) = self.facts.host_mut(host) else { return };
         let lookup = known.lookup_mut(family);
-        if lookup.open_until().is_none_or(|until| until <= now) {
+        if lookup.open_until(limits).is_none_or(|until| until <= now) {
             return;
         }
         let fits = |address: &&IpAddr| Family::of(**address) == family;
         *lookup = match &learned {
-            Ok(Answer::Found(all)) if all.iter().any(|a| fits(&a)) => Lookup::Found,
-            Ok(Answer::Found(_)) => Lookup::Failed(LookupFailure::Malformed),
+            Ok(Answer::Found(all)) if all.iter().any(|a| fits(&a)) => Lookup::Found(now),
+            Ok(Answer::Found(_)) => Lookup::failed(LookupFailure::Malformed),
             Ok(Answer::Absent(_)) => Lookup::Absent,
-            Err(failure) => Lookup::Failed(failure.clone()),
+            Err(failure) => Lookup::failed(failure.clone()),
         };
         let line = self.trace.end();
         if let Ok(Answer::Found(addresses)) = &learned {
             let found = addresses.iter().filter(fits).copied();
-            let left_out = known.learn(found, now);
+            let left_out = learn(&mut known.addresses, found);
             self.leave_out(left_out, LimitedThing::Addresses);
         }
         self.log_above(line, Line::AnsweredHost(host, family, learned));
@@ -137,7 +142,7 @@ impl<C> DiscoveryPlan<C> {
         let failure = match (&known.v6, &known.v4) {
             (Lookup::Absent, Lookup::Absent) => None,
             (Lookup::Failed(failure), Lookup::Absent | Lookup::Failed(_))
-            | (Lookup::Absent, Lookup::Failed(failure)) => Some(failure.clone()),
+            | (Lookup::Absent, Lookup::Failed(failure)) => Some(LookupFailure::clone(failure)),
             _ => return,
         };
         let host = self.trace.host(host).cloned();
@@ -151,15 +156,16 @@ impl<C> DiscoveryPlan<C> {
         result: Result<C, ConnectFailure>,
         now: Moment,
     ) {
+        let limits = Limits::of(self.trace.search(), self.deadline);
         let Some(candidate) = self.facts.candidate_mut(number) else { return };
         let (connection, result) = match result {
             Ok(connection) => (Some(connection), Ok(())),
             Err(failure) => (None, Err(failure)),
         };
-        if !candidate.settle(address, connection, now) {
+        if !candidate.settle(address, connection, limits, now) {
             return;
         }
-        let server = candidate.server;
+        let server = candidate.server();
         let tls_server = result.as_ref().err().is_none_or(|failure| !failure.leaves_clear_text());
         let shown = server.protocol == Protocol::Tls && tls_server;
         self.log(Line::ConnectEnded(server, address, result));
@@ -179,15 +185,17 @@ impl<C> DiscoveryPlan<C> {
     }
 
     /// Everything open whose time is over has failed as timed out.
+    #[cold]
     pub(super) fn give_up_overdue(&mut self, now: Moment) {
-        if now < self.first_due {
-            return;
-        }
-        self.first_due = self.facts.dues().filter(|due| *due > now).min().unwrap_or(self.deadline);
+        let timeouts = self.search().timeouts;
+        let limits = Limits { timeouts: &timeouts, deadline: self.deadline };
+        let dues = self.facts.dues(limits).filter(|due| *due > now);
+        self.first_due = dues.min().unwrap_or(self.deadline);
+        let is_overdue = |lookup: &Lookup| lookup.open_until(limits).is_some_and(|due| due <= now);
         for at in 0..self.facts.questions.len() {
             let Some(question) = self.facts.questions.get_mut(at) else { continue };
-            if question.lookup.is_overdue(now) {
-                question.lookup = Lookup::Failed(LookupFailure::TimedOut);
+            if is_overdue(&question.lookup) {
+                question.lookup = Lookup::failed(LookupFailure::TimedOut);
                 let overdue = self.trace.question(question.row).map(Overdue::Srv);
                 self.conclude(overdue.map(Conclusion::TimedOut));
                 self.consider_host_rows();
@@ -196,10 +204,10 @@ impl<C> DiscoveryPlan<C> {
         for (at, _) in (0u16..).zip(0..self.facts.hosts.len()) {
             for family in [Family::V6, Family::V4] {
                 let Some(known) = self.facts.host_mut(at) else { continue };
-                if !known.lookup(family).is_overdue(now) {
+                if !is_overdue(known.lookup(family)) {
                     continue;
                 }
-                *known.lookup_mut(family) = Lookup::Failed(LookupFailure::TimedOut);
+                *known.lookup_mut(family) = Lookup::failed(LookupFailure::TimedOut);
                 let name = self.trace.host(at).and_then(TrustedHost::name).cloned();
                 let overdue = name.map(|name| Overdue::Host(name, family));
                 self.conclude(overdue.map(Conclusion::TimedOut));
@@ -207,12 +215,13 @@ impl<C> DiscoveryPlan<C> {
             }
         }
         for at in 0..self.facts.candidates.len() {
-            let overdue = |dial: &&mut Dial<C>| dial.is_open() && dial.until <= now;
+            let overdue = |dial: &&mut Dial| dial.open_until(limits).is_some_and(|due| due <= now);
             while let Some(candidate) = self.facts.candidates.get_mut(at)
                 && let Some(dial) = candidate.dials.iter_mut().find(overdue)
             {
                 dial.state = Dialled::Failed;
-                let (endpoint, address) = (self.trace.endpoint(candidate.server), dial.address);
+                let address = dial.address;
+                let endpoint = self.trace.endpoint(candidate.server());
                 let overdue = endpoint.map(|endpoint| Overdue::Connect(endpoint, address));
                 self.conclude(overdue.map(Conclusion::TimedOut));
             }

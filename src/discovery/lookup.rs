@@ -7,44 +7,48 @@ use smallvec::SmallVec;
 use super::ADDRESS_LIMIT;
 use super::answer::LookupFailure;
 use super::endpoint::Family;
-use super::moment::Moment;
+use super::moment::{Limits, Moment};
 use super::order::Protocol;
 
 /// Where one lookup stands.
 #[derive(Clone, Debug)]
 pub(super) enum Lookup {
     Unasked,
-    Open { since: Moment, until: Moment },
+    /// Since then; when it is given up is a matter of [`Limits`].
+    Open(Moment),
     Absent,
-    Failed(LookupFailure),
-    Found,
+    /// Boxed, for it is rare.
+    Failed(Box<LookupFailure>),
+    /// The answer came then.
+    Found(Moment),
 }
 
 impl Lookup {
+    #[inline]
     pub(super) fn is_done(&self) -> bool {
-        matches!(self, Self::Absent | Self::Failed(_) | Self::Found)
+        matches!(self, Self::Absent | Self::Failed(_) | Self::Found(_))
     }
 
+    #[inline]
     pub(super) fn open_since(&self) -> Option<Moment> {
         match self {
-            Self::Open { since, .. } => Some(*since),
+            Self::Open(since) => Some(*since),
             _ => None,
         }
     }
 
     /// When it is given up, if it is open.
-    pub(super) fn open_until(&self) -> Option<Moment> {
-        match self {
-            Self::Open { until, .. } => Some(*until),
-            _ => None,
-        }
+    #[inline]
+    pub(super) fn open_until(&self, limits: Limits<'_>) -> Option<Moment> {
+        self.open_since().map(|since| limits.lookup(since))
     }
 
-    pub(super) fn is_overdue(&self, now: Moment) -> bool {
-        self.open_until().is_some_and(|until| until <= now)
+    pub(super) fn failed(failure: LookupFailure) -> Self {
+        Self::Failed(failure.into())
     }
 
     /// Forgets that it was asked; an answer that came is kept.
+    #[inline]
     pub(super) fn forget(&mut self) {
         if self.open_since().is_some() {
             *self = Self::Unasked;
@@ -64,6 +68,7 @@ pub(super) struct Question {
 
 impl Question {
     /// Itself and since when, if it is open.
+    #[inline]
     pub(super) fn open(&self) -> Option<(&Self, Moment)> {
         self.lookup.open_since().map(|since| (self, since))
     }
@@ -95,27 +100,18 @@ pub(super) struct KnownHost {
     pub(super) v4: Lookup,
     /// What the lookups found.
     pub(super) addresses: Addresses,
-    /// When the first IPv4 address came.
-    pub(super) v4_since: Option<Moment>,
 }
 
 impl KnownHost {
     /// A host of which nothing is known, unless it is an address.
     pub(super) fn new(ip: Option<IpAddr>) -> Self {
-        let lookup = || if ip.is_some() { Lookup::Found } else { Lookup::Unasked };
+        let lookup = || if ip.is_some() { Lookup::Found(Moment::START) } else { Lookup::Unasked };
         let mut addresses = Addresses::new();
         ip.into_iter().for_each(|ip| addresses.push(ip));
-        Self { v6: lookup(), v4: lookup(), addresses, v4_since: None }
+        Self { v6: lookup(), v4: lookup(), addresses }
     }
 
-    /// Keeps the addresses that a lookup found; returns how many are beyond the limit.
-    pub(super) fn learn(&mut self, found: impl Iterator<Item = IpAddr>, now: Moment) -> usize {
-        let left_out = learn(&mut self.addresses, found);
-        let v4 = self.addresses.iter().any(IpAddr::is_ipv4);
-        self.v4_since = self.v4_since.or(v4.then_some(now));
-        left_out
-    }
-
+    #[inline]
     pub(super) fn lookup(&self, family: Family) -> &Lookup {
         match family {
             Family::V6 => &self.v6,
@@ -123,6 +119,7 @@ impl KnownHost {
         }
     }
 
+    #[inline]
     pub(super) fn lookup_mut(&mut self, family: Family) -> &mut Lookup {
         match family {
             Family::V6 => &mut self.v6,
@@ -130,17 +127,22 @@ impl KnownHost {
         }
     }
 
+    #[inline]
     pub(super) fn open_since(&self) -> Option<Moment> {
-        let (v6, v4) = (self.v6.open_since(), self.v4.open_since());
-        v6.into_iter().chain(v4).min()
+        match (self.v6.open_since(), self.v4.open_since()) {
+            (Some(v6), Some(v4)) => Some(v6.min(v4)),
+            (v6, v4) => v6.or(v4),
+        }
     }
 
     /// When each open lookup is given up.
-    pub(super) fn dues(&self) -> impl Iterator<Item = Moment> {
-        [&self.v6, &self.v4].into_iter().filter_map(Lookup::open_until)
+    #[inline]
+    pub(super) fn dues(&self, limits: Limits<'_>) -> impl Iterator<Item = Moment> {
+        [&self.v6, &self.v4].into_iter().filter_map(move |lookup| lookup.open_until(limits))
     }
 
     /// The family to ask for next.
+    #[inline]
     pub(super) fn unasked(&self) -> Option<Family> {
         match (&self.v6, &self.v4) {
             (Lookup::Unasked, _) => Some(Family::V6),
@@ -150,6 +152,7 @@ impl KnownHost {
     }
 
     /// Forgets what was asked and not answered.
+    #[inline]
     pub(super) fn forget_open(&mut self) {
         self.v6.forget();
         self.v4.forget();

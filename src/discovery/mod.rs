@@ -27,8 +27,6 @@
 //! # Ok::<(), sip_signin::AddressError>(())
 //! ```
 
-mod moment;
-
 mod srv;
 
 mod answer;
@@ -44,6 +42,8 @@ mod endpoint;
 mod last;
 
 mod search;
+
+mod moment;
 
 mod entry;
 

@@ -10,7 +10,7 @@ use super::entry::Conclusion;
 use super::facts::Facts;
 use super::line::Line;
 use super::lookup::Lookup;
-use super::moment::Moment;
+use super::moment::{Limits, Moment};
 use super::race::{Move, Race};
 use super::search::{Place, Search, Settings};
 use super::srv::Seed;
@@ -32,9 +32,8 @@ pub struct DiscoveryPlan<C> {
     /// Counts adoptions: a step from before the last one is worth nothing.
     pub(super) epoch: u16,
     pub(super) steps: u16,
-    pub(super) start: Instant,
+    /// The latest time that a caller told, by its own clock and by the search's.
     pub(super) seen: Instant,
-    /// The same, by the search's own clock.
     pub(super) latest: Moment,
     pub(super) deadline: Moment,
     /// Nothing that is open is overdue before.
@@ -62,7 +61,6 @@ impl<C> DiscoveryPlan<C> {
             id: PlanId::unique(),
             epoch: 0,
             steps: 0,
-            start: now,
             seen: now,
             latest: Moment::START,
             deadline,
@@ -94,9 +92,11 @@ impl<C> DiscoveryPlan<C> {
             State::Idle { .. } => return Step::Idle,
             State::Over => return Step::Exhausted(self.trace.cause()),
         }
-        self.give_up_overdue(now);
+        if now >= self.first_due {
+            self.give_up_overdue(now);
+        }
         let over = self.bound_reached(now);
-        let race = Race::new(&self.facts, &self.search().pace, now);
+        let race = Race::new(&self.facts, &self.search().pace, self.limits(), now);
         match race.next_move(over.is_some()) {
             Move::AskSrv(row) => self.ask_srv(row, now),
             Move::AskHost(host, family) => self.ask_host(host, family, now),
@@ -166,15 +166,15 @@ impl<C> DiscoveryPlan<C> {
 
     pub(super) fn advance(&mut self, now: Instant) -> Moment {
         if now > self.seen {
+            self.latest = self.latest.later(now.saturating_duration_since(self.seen));
             self.seen = now;
-            self.latest = Moment::START.later(now.saturating_duration_since(self.start));
         }
         self.latest
     }
 
-    /// By the caller's clock.
-    pub(super) fn instant(&self, moment: Moment) -> Instant {
-        later(self.start, moment.since(Moment::START))
+    /// By the caller's clock; it is not over yet.
+    fn instant(&self, moment: Moment) -> Instant {
+        later(self.seen, moment.since(self.latest))
     }
 
     #[inline(always)]
@@ -192,46 +192,46 @@ impl<C> DiscoveryPlan<C> {
         Ticket { plan: self.id, epoch: self.epoch, at }
     }
 
-    /// When a step is given up that begins now.
-    fn due(&mut self, now: Moment, limit: Duration) -> Moment {
-        let until = now.later(limit).min(self.deadline);
-        self.first_due = self.first_due.min(until);
-        until
+    fn limits(&self) -> Limits<'_> {
+        Limits::of(self.trace.search(), self.deadline)
+    }
+
+    /// By the caller's clock, when a step is given up that begins now.
+    fn until(&mut self, due: Moment) -> Instant {
+        self.first_due = self.first_due.min(due);
+        self.instant(due)
     }
 }
 
 /// What to do next.
 impl<C> DiscoveryPlan<C> {
     fn ask_srv(&mut self, row: u16, now: Moment) -> Step<C> {
-        let until = self.due(now, self.search().timeouts.lookup);
+        let until = self.until(self.limits().lookup(now));
         let Some(name) = self.trace.question(row) else { return self.end() };
         let Some(question) = self.facts.question_mut(row) else { return self.end() };
-        question.lookup = Lookup::Open { since: now, until };
+        question.lookup = Lookup::Open(now);
         self.count_step(Line::AskedSrv(row));
-        let (ticket, until) = (self.ticket(row), self.instant(until));
-        Step::LookupSrv(LookupSrv { ticket, name, until })
+        Step::LookupSrv(LookupSrv { ticket: self.ticket(row), name, until })
     }
 
     fn ask_host(&mut self, place: u16, family: Family, now: Moment) -> Step<C> {
-        let until = self.due(now, self.search().timeouts.lookup);
+        let until = self.until(self.limits().lookup(now));
         let host = self.trace.host(place).and_then(TrustedHost::name).cloned();
         let Some(host) = host else { return self.end() };
         let Some(known) = self.facts.host_mut(place) else { return self.end() };
-        *known.lookup_mut(family) = Lookup::Open { since: now, until };
+        *known.lookup_mut(family) = Lookup::Open(now);
         self.count_step(Line::AskedHost(place, family));
-        let (ticket, until) = (self.ticket(place), self.instant(until));
-        Step::LookupHost(LookupHost { ticket, host, family, until })
+        Step::LookupHost(LookupHost { ticket: self.ticket(place), host, family, until })
     }
 
     fn dial(&mut self, number: u16, address: IpAddr, now: Moment) -> Step<C> {
-        let until = self.due(now, self.search().timeouts.connect);
+        let until = self.until(self.limits().connect(now));
         let Some(candidate) = self.facts.candidate_mut(number) else { return self.end() };
-        let server = candidate.server;
+        let server = candidate.server();
         let Some(endpoint) = self.trace.endpoint(server) else { return self.end() };
-        candidate.dial(address, now, until);
+        candidate.dial(address, now);
         self.count_step(Line::Dialled(server, address));
-        let (ticket, until) = (self.ticket(number), self.instant(until));
-        Step::Connect(Connect { ticket, endpoint, address, until })
+        Step::Connect(Connect { ticket: self.ticket(number), endpoint, address, until })
     }
 
     fn count_step(&mut self, line: Line) {
@@ -254,7 +254,7 @@ impl<C> DiscoveryPlan<C> {
     /// Adopts a ready connection: everything else that is open is forgotten.
     fn adopt(&mut self, number: u16, now: Moment) -> Step<C> {
         let Some(candidate) = self.facts.candidate_mut(number) else { return self.end() };
-        let server = candidate.server;
+        let server = candidate.server();
         let Some(endpoint) = self.trace.endpoint(server) else { return self.end() };
         let Some((ip, connection)) = candidate.adopt() else { return self.end() };
         self.facts.forget_open();

@@ -8,14 +8,15 @@ use super::candidate::{Candidate, Standing};
 use super::endpoint::Family;
 use super::facts::Facts;
 use super::lookup::{KnownHost, Lookup};
-use super::moment::Moment;
+use super::moment::{Limits, Moment};
 use super::order::Protocol;
 use super::pace::Pace;
 
-/// The facts as they stand at one moment, and the pace by which they are judged.
+/// The facts as they stand at one moment, and the settings by which they are judged.
 pub(super) struct Race<'a, C> {
     facts: &'a Facts<C>,
     pace: &'a Pace,
+    limits: Limits<'a>,
     now: Moment,
     /// The earliest time at which something changes without an outcome.
     wake: Option<Moment>,
@@ -44,8 +45,13 @@ impl Gate {
 }
 
 impl<'a, C> Race<'a, C> {
-    pub(super) fn new(facts: &'a Facts<C>, pace: &'a Pace, now: Moment) -> Self {
-        Self { facts, pace, now, wake: None }
+    pub(super) fn new(
+        facts: &'a Facts<C>,
+        pace: &'a Pace,
+        limits: Limits<'a>,
+        now: Moment,
+    ) -> Self {
+        Self { facts, pace, limits, now, wake: None }
     }
 
     /// What to do now; when `over`, nothing new is begun and nothing waited for.
@@ -74,8 +80,7 @@ impl<'a, C> Race<'a, C> {
     /// Whether a remembered server has its head start, in which nothing is asked.
     #[inline]
     fn remembered_is_alone(&mut self) -> bool {
-        let first = self.facts.in_the_race().next();
-        let Some((candidate, host)) = first.filter(|(c, _)| !c.rank.found) else { return false };
+        let Some((candidate, host)) = self.facts.remembered() else { return false };
         let (Standing::Open { since }, Some(head_start)) =
             (candidate.standing(host), self.pace.head_start)
         else {
@@ -98,23 +103,28 @@ impl<'a, C> Race<'a, C> {
     /// came with the SRV answer may still do, nor for a candidate behind one that is ready.
     #[inline]
     fn host_to_ask(&self) -> Option<(u16, Family)> {
-        let mut unready = self.facts.in_the_race().take_while(|(c, _)| !c.is_ready());
-        unready.find_map(|(candidate, host)| {
-            let family = host.unasked()?;
+        if self.facts.hosts.iter().all(|host| host.unasked().is_none()) {
+            return None;
+        }
+        for (candidate, host) in self.facts.in_the_race() {
+            if candidate.is_ready() {
+                break;
+            }
+            let Some(family) = host.unasked() else { continue };
             let half_asked = family == Family::V4;
             let address_left = || candidate.is_dialling() || candidate.next_address(host).is_some();
-            (half_asked || !address_left()).then_some((candidate.server.host, family))
-        })
+            if half_asked || !address_left() {
+                return Some((candidate.host, family));
+            }
+        }
+        None
     }
 
     /// The next connect, if the pace permits one now: TLS candidates by rank, each behind the head
     /// start of every better one; then clear text, one candidate at a time and never beside TLS.
     fn next_dial(&mut self) -> Option<(u16, IpAddr)> {
-        let dials = self.facts.candidates.iter().flat_map(|candidate| &candidate.dials);
-        if dials.filter(|dial| dial.is_open()).count() >= CONNECT_LIMIT {
-            return None;
-        }
-        let mut tls_left = self.facts.open_questions().any(|(q, _)| q.protocol == Protocol::Tls);
+        let asked = self.facts.open_questions().map(|(question, _)| question.protocol).min();
+        let mut tls_left = asked == Some(Protocol::Tls);
         let mut gate = Gate(Some(self.now));
         for (candidate, host) in self.facts.in_the_race() {
             let is_tls = candidate.rank.protocol == Protocol::Tls;
@@ -122,9 +132,11 @@ impl<'a, C> Race<'a, C> {
                 break;
             }
             let head_start = self.pace.head_start.filter(|_| is_tls);
-            for (question, since) in self.facts.open_questions() {
-                if candidate.rank.is_behind(question) {
-                    gate.behind(since, head_start);
+            if asked.is_some() {
+                for (question, since) in self.facts.open_questions() {
+                    if candidate.rank.is_behind(question) {
+                        gate.behind(since, head_start);
+                    }
                 }
             }
             let standing = candidate.standing(host);
@@ -138,11 +150,14 @@ impl<'a, C> Race<'a, C> {
             tls_left |= is_tls;
             if let Some(address) = next
                 && let Some(own) = self.own_start(candidate, host, address)
-                && let Some(start) = match candidate.opened {
+                && let Some(start) = match candidate.opened() {
                     Some(_) => Some(own),
                     None => gate.0.map(|gate| gate.max(own)),
                 }
             {
+                if self.facts.open_dials() >= CONNECT_LIMIT {
+                    return None;
+                }
                 if start <= self.now {
                     return Some((candidate.number, address));
                 }
@@ -171,9 +186,9 @@ impl<'a, C> Race<'a, C> {
             return Some(last.since.later(self.pace.address_delay?));
         }
         let looked_up = || !candidate.came_along.contains(&address);
-        match (&host.v6, host.v4_since) {
-            (Lookup::Open { .. }, Some(since))
-                if address.is_ipv4() && candidate.opened.is_none() && looked_up() =>
+        match (&host.v6, &host.v4) {
+            (Lookup::Open(_), Lookup::Found(since))
+                if address.is_ipv4() && candidate.opened().is_none() && looked_up() =>
             {
                 Some(since.later(self.pace.resolution_delay))
             }
@@ -206,8 +221,10 @@ impl<'a, C> Race<'a, C> {
 
     /// What is open and still matters is waited for.
     fn wake_when_overdue(&mut self) {
-        let questions = self.facts.open_questions().filter_map(|(q, _)| q.lookup.open_until());
-        let candidates = self.facts.in_the_race().flat_map(|(c, host)| c.dues().chain(host.dues()));
+        let limits = self.limits;
+        let questions = self.facts.open_questions().map(|(_, since)| limits.lookup(since));
+        let candidates = self.facts.in_the_race();
+        let candidates = candidates.flat_map(|(c, host)| c.dues(limits).chain(host.dues(limits)));
         self.wake = questions.chain(candidates).chain(self.wake).min();
     }
 

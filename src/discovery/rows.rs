@@ -1,6 +1,8 @@
 //! What a plan looks for: the rows of its order, the servers that were set by hand, the one that is
 //! remembered.
 
+use super::TARGET_LIMIT;
+use super::answer::LookupFailure;
 use super::candidate::{Candidate, Rank};
 use super::entry::Conclusion;
 use super::last::LastServer;
@@ -56,7 +58,7 @@ impl<C> DiscoveryPlan<C> {
             let name = self.trace.host(server.host).and_then(TrustedHost::name);
             (server.protocol, name, server.port) == (Protocol::Tls, Some(host), *port)
         };
-        let known = self.facts.candidates.iter().position(|c| same(c.server));
+        let known = self.facts.candidates.iter().position(|c| same(c.server()));
         let candidate = match (known, &self.search().place) {
             (Some(known), _) => self.facts.candidates.get_mut(known),
             (None, Place::Automatic(order)) => {
@@ -88,7 +90,7 @@ impl<C> DiscoveryPlan<C> {
     #[cold]
     fn decide_on_host_rows(&mut self) {
         let failed = self.facts.questions.iter().find_map(|question| match &question.lookup {
-            Lookup::Failed(failure) => Some((question.row, failure.clone())),
+            Lookup::Failed(failure) => Some((question.row, LookupFailure::clone(failure))),
             _ => None,
         });
         let sure = failed.is_none() && !self.facts.unaskable;
@@ -122,8 +124,16 @@ impl<C> DiscoveryPlan<C> {
         }
     }
 
-    /// Makes room for so many servers and no more: a list that grows by itself has room for four.
+    /// Makes room for the servers of an answer. Where there is too little, the other questions are
+    /// expected to name as many each, so that the lists grow once.
     pub(super) fn expect_servers(&mut self, count: usize) {
+        let candidates = &self.facts.candidates;
+        if candidates.capacity().saturating_sub(candidates.len()) >= count {
+            return;
+        }
+        let open =
+            self.facts.questions.iter().filter(|question| !question.lookup.is_done()).count();
+        let count = count.saturating_mul(open.saturating_add(1)).min(TARGET_LIMIT).max(count);
         self.facts.candidates.reserve_exact(count);
         self.facts.hosts.reserve_exact(count);
         self.trace.expect_hosts(count);
