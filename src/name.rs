@@ -72,6 +72,11 @@ impl HostName {
         &self.0
     }
 
+    /// A name that was written down as it is here: nothing of it is checked.
+    pub(crate) fn written(name: &str) -> Self {
+        Self(name.into())
+    }
+
     /// `label` in front of this name.
     pub(crate) fn below(&self, label: &str) -> Result<Self, NameError> {
         Self::parse(&format!("{label}.{self}"))

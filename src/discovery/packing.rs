@@ -305,13 +305,13 @@ impl<'a> Packed<'a> {
         let (priority, weight, port) = (self.place()?, self.place()?, self.place()?);
         let target = match self.name()? {
             "" => SrvTarget::NotOffered,
-            name => SrvTarget::Host(HostName::parse(name).ok()?),
+            name => SrvTarget::Host(HostName::written(name)),
         };
         Some(SrvRecord { priority, weight, port, target })
     }
 
     fn host(&mut self) -> Option<HostName> {
-        HostName::parse(self.name()?).ok()
+        Some(HostName::written(self.name()?))
     }
 
     fn name(&mut self) -> Option<&'a str> {

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use data_encoding::HEXLOWER;
+
 use crate::text::WireText;
 
 /// An endpoint identifier (`epid`): it tells a user's clients apart.
@@ -17,8 +19,12 @@ use crate::text::WireText;
 /// assert_eq!(instance.to_string(), "4233fd41-093b-5fd6-b5d2-651ed55969e6");
 /// # Ok::<(), sip_signin::sip::EpidError>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Epid(Box<str>);
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Epid {
+    /// Zeros behind its end.
+    text: [u8; Self::LIMIT],
+    length: u8,
+}
 
 impl Epid {
     /// The most characters.
@@ -26,7 +32,8 @@ impl Epid {
 
     /// The identifier.
     pub fn as_str(&self) -> &str {
-        &self.0
+        let text = self.text.get(..self.length.into()).unwrap_or_default();
+        std::str::from_utf8(text).unwrap_or_default()
     }
 
     /// A number that spreads devices: near identifiers give far numbers.
@@ -40,18 +47,26 @@ impl FromStr for Epid {
     type Err = EpidError;
 
     fn from_str(text: &str) -> Result<Self, EpidError> {
-        let fits = (1..=Self::LIMIT).contains(&text.len());
-        if fits && text.bytes().all(|b| b.is_ascii_alphanumeric()) {
-            Ok(Self(text.into()))
-        } else {
-            Err(EpidError { text: text.into() })
+        let mut epid = Self { text: [0; Self::LIMIT], length: text.len() as u8 };
+        match epid.text.get_mut(..text.len()) {
+            Some(place) if !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric()) => {
+                place.copy_from_slice(text.as_bytes());
+                Ok(epid)
+            }
+            _ => Err(EpidError { text: text.into() }),
         }
     }
 }
 
 impl fmt::Display for Epid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for Epid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Epid({self})")
     }
 }
 
@@ -94,11 +109,16 @@ impl InstanceId {
 /// The usual form of a UUID, lower case.
 impl fmt::Display for InstanceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, byte) in self.0.iter().enumerate() {
-            let hyphen = if matches!(at, 4 | 6 | 8 | 10) { "-" } else { "" };
-            write!(f, "{hyphen}{byte:02x}")?;
+        let mut digits = [0; 32];
+        HEXLOWER.encode_mut(&self.0, &mut digits);
+        let mut rest = std::str::from_utf8(&digits).unwrap_or_default();
+        for count in [8, 4, 4, 4] {
+            let (part, behind) = rest.split_at_checked(count).unwrap_or((rest, ""));
+            f.write_str(part)?;
+            f.write_str("-")?;
+            rest = behind;
         }
-        Ok(())
+        f.write_str(rest)
     }
 }
 
