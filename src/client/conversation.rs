@@ -88,6 +88,8 @@ pub(super) struct Conversation<'j, 'a> {
     sign_in: SignIn,
     /// Somebody was asked, and what he gave was not shown to this server yet.
     asked: bool,
+    /// The source is being told that it was accepted, and nothing is left to do.
+    over: bool,
 }
 
 impl<'j, 'a> Conversation<'j, 'a> {
@@ -108,41 +110,38 @@ impl<'j, 'a> Conversation<'j, 'a> {
         let cache = std::mem::take(&mut visitor.cache);
         let (rules, random) = (Arc::clone(&settings.rules), Arc::clone(&settings.random));
         let sign_in = SignIn::new(register, server, rules, cache, random);
-        Ok(Box::new(Self { visitor, peer, channel, sign_in, asked: false }))
+        Ok(Box::new(Self { visitor, peer, channel, sign_in, asked: false, over: false }))
     }
 
-    /// Goes on until the machine says how it ended.
-    pub(super) async fn hold(&mut self) {
-        while let Some(doing) = self.doing() {
-            doing.await;
-        }
-        let Visitor { source, address, .. } = self.visitor;
-        if let Some(accepted) = self.sign_in.accepted() {
-            source.judged(address, accepted, Verdict::Accepted).await;
-        }
-    }
-
-    /// What is to be done next: to tell the source what it does not know yet, or what the machine
-    /// wants. Boxed: who waits for one thing keeps no room for another.
-    fn doing(&mut self) -> Option<BoxFuture<'_, ()>> {
+    /// What is to be done next, until it has ended: to tell the source what it does not know yet, or what
+    /// the machine wants. Boxed: who waits for one thing keeps no room for another.
+    pub(super) fn doing(&mut self) -> Option<BoxFuture<'_, ()>> {
+        let Visitor { source, address, .. } = *self.visitor;
         if let Some(rejected) = self.visitor.untold(self.sign_in.cache()) {
-            let Visitor { source, address, .. } = *self.visitor;
             return Some(Box::pin(async move {
                 source.judged(address, &rejected, Verdict::Rejected).await;
             }));
+        }
+        if self.over {
+            return None;
         }
         Some(match self.sign_in.poll_step(now()) {
             Step::Send(bytes) => Box::pin(self.send(bytes)),
             Step::Wait { until } => Box::pin(self.hear(until)),
             Step::AskCredentials(request) => Box::pin(async move {
                 self.asked = true;
-                let credentials = self.visitor.source.credentials(&request).await;
+                let credentials = source.credentials(&request).await;
                 self.sign_in.supply(credentials, moment());
                 if self.channel.is_closed() {
                     self.sign_in.lost(WireText::printed(&ChannelError::Closed));
                 }
             }),
-            Step::SignedIn(_) | Step::Redirected { .. } | Step::Failed(_) => return None,
+            Step::SignedIn(_) => {
+                let accepted = self.sign_in.accepted()?;
+                self.over = true;
+                Box::pin(source.judged(address, accepted, Verdict::Accepted))
+            }
+            Step::Redirected { .. } | Step::Failed(_) => return None,
         })
     }
 
@@ -170,7 +169,7 @@ impl<'j, 'a> Conversation<'j, 'a> {
 
     /// How it ended.
     pub(super) fn end(self) -> Result<Reached, Failed> {
-        let Self { visitor, peer, channel, mut sign_in, asked } = self;
+        let Self { visitor, peer, channel, mut sign_in, asked, .. } = self;
         visitor.cache = sign_in.cache().clone();
         let step = sign_in.poll_step(now());
         let endpoint = sign_in.server().endpoint.clone();

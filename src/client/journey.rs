@@ -168,8 +168,10 @@ impl<'a> Journey<'a> {
                 Ok(met) => met,
                 Err((trace, cause)) => return (Err(refused.after(cause)), trace),
             };
-            if let Ok(conversation) = &mut begun {
-                conversation.hold().await;
+            while let Ok(conversation) = &mut begun
+                && let Some(doing) = conversation.doing()
+            {
+                doing.await;
             }
             let kind = match begun.and_then(|conversation| conversation.end()) {
                 Ok(Reached::In(arrived)) => {
