@@ -73,7 +73,7 @@ fn an_ordinary_plan_allocates_less_than_a_kilobyte_when_it_is_made_and_no_more()
     let (made, walked) = allocations([&["pool01.contoso.com"], &[]], 0);
     assert_eq!((made.count_total, walked), (3, 0));
     let held = made.bytes_current.unsigned_abs() + size_of::<DiscoveryPlan<u8>>() as u64;
-    assert!(held <= 912, "{held} bytes");
+    assert!(held <= 704, "{held} bytes");
 }
 
 /// Names, hosts and servers grow once, with the first answer, the trace twice, and the connects of a
