@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::auth::Protection;
-use crate::sip::parameters::{find_outside, seconds, split, split_addresses, value_of};
+use crate::sip::parameters::{find_outside, seconds, split, split_addresses, value_of, values_of};
 use crate::sip::{Diagnostics, Headers, InstanceId, Register, Response, Scheme};
 use crate::text::WireText;
 
@@ -92,16 +92,16 @@ impl Binding {
         for value in headers.all("Contact") {
             for piece in split_addresses(&value) {
                 let Some((uri, parameters)) = enclosed(piece) else { continue };
-                let parameter = |name| value_of(split(parameters, b';'), name);
-                if !parameter("+sip.instance").is_some_and(|v| v.eq_ignore_ascii_case(&ours)) {
-                    continue;
+                let names = ["+sip.instance", "expires", "gruu"];
+                let [instance, expires, gruu] = values_of(split(parameters, b';'), names);
+                if instance.is_some_and(|instance| instance.eq_ignore_ascii_case(&ours)) {
+                    let expires = expires.and_then(|value| seconds(&value));
+                    return Some(Self {
+                        uri: uri.into(),
+                        gruu: gruu.map(WireText::new),
+                        expires: expires.map(|seconds| Duration::from_secs(seconds.into())),
+                    });
                 }
-                let expires = parameter("expires").and_then(|value| seconds(&value));
-                return Some(Self {
-                    uri: uri.into(),
-                    gruu: parameter("gruu").map(WireText::new),
-                    expires: expires.map(|seconds| Duration::from_secs(seconds.into())),
-                });
             }
         }
         None

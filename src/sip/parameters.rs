@@ -73,6 +73,22 @@ pub(crate) fn value_of<'a>(mut pieces: Split<'a>, name: &str) -> Option<Cow<'a, 
     })
 }
 
+/// The same of several parameters, in one pass.
+pub(crate) fn values_of<'a, const N: usize>(
+    pieces: Split<'a>,
+    names: [&str; N],
+) -> [Option<Cow<'a, str>>; N] {
+    let mut values = [const { None }; N];
+    for (found, value) in pieces.map(parameter) {
+        let named =
+            names.iter().zip(&mut values).find(|(name, _)| found.eq_ignore_ascii_case(name));
+        if let (Some((_, known @ None)), Some(value)) = (named, value) {
+            *known = unquote(value);
+        }
+    }
+    values
+}
+
 /// The content of a quoted string, or the text itself when it begins with no quote.
 ///
 /// `None` when the closing quote is missing or not the last character.
