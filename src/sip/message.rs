@@ -173,11 +173,7 @@ impl Headers {
 
     /// All fields.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Header<'_>> {
-        let fields = self.fields();
-        self.fields.iter().enumerate().map(move |(index, field)| Header {
-            name: text(fields.name(field)),
-            value: text(fields.value(index)),
-        })
+        self.fields().each().map(|(name, value)| Header { name: text(name), value: text(value) })
     }
 
     /// The body: as many bytes as Content-Length says.
