@@ -135,7 +135,7 @@ impl Response {
 /// (RFC 3261 section 7.3.3): `get("Via")` finds `v`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Headers {
-    pub(super) bytes: Bytes,
+    bytes: Bytes,
     fields: FieldList,
     /// Whether some value has a fold.
     pub(super) folded: bool,
