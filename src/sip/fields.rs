@@ -13,7 +13,7 @@ pub(super) struct Field {
 
 /// Inline, for as many as a server's ordinary answer has. A message is moved about, so that what is
 /// in it has to be small.
-pub(super) type FieldList = SmallVec<[Field; 24]>;
+pub(super) type FieldList = SmallVec<[Field; 20]>;
 
 /// The header fields in the bytes of their message.
 #[derive(Clone, Copy)]
