@@ -108,7 +108,7 @@ fn an_ordinary_answer_and_its_challenges_are_read_without_an_allocation() {
     }
 }
 
-/// Values that are as they came share the message; one with an escape has the challenge own all.
+/// Values that are as they came stay in the message; one with an escape has the challenge own all.
 #[test]
 fn a_challenge_allocates_only_for_what_is_not_as_it_came() {
     for (value, allocations) in [

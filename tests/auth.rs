@@ -64,7 +64,7 @@ fn message(text: &str) -> Message {
     Message::parse(text.to_owned().into()).unwrap()
 }
 
-fn challenge(message: &Message) -> Challenge {
+fn challenge(message: &Message) -> Challenge<'_> {
     Challenge::of(message.headers(), "WWW-Authenticate").next().unwrap().unwrap()
 }
 
@@ -228,7 +228,7 @@ mod communicator {
 
     pub(super) fn start(random: &dyn Random) -> Association {
         let credentials = credentials();
-        let first = Challenge::read_all(&value(b"")).remove(0).unwrap();
+        let first = Challenge::read_all(&value(b"")).remove(0).unwrap().apart();
         let identity = Identity::Supplied(&credentials);
         Association::start(&first, Challenger::Proxy, &Ntlm::new(), identity, now(), random)
             .unwrap()
@@ -239,7 +239,8 @@ mod communicator {
         let random = Recorded::new(&DRAWN);
         let mut association = start(&random);
         association.authorize(&register(), &random).unwrap();
-        let second = Challenge::read_all(&value(&challenge_message())).remove(0).unwrap();
+        let value = value(&challenge_message());
+        let second = Challenge::read_all(&value).remove(0).unwrap();
         association.challenged(&second, now(), &random).unwrap();
         let authorization = association.authorize(&register(), &random).unwrap();
         assert_eq!(authorization.name(), "Proxy-Authorization");
@@ -270,7 +271,7 @@ mod communicator {
         let answer = |token: &[u8]| {
             let random = Recorded::new(&DRAWN);
             let mut association = start(&random);
-            let second = Challenge::read_all(&value(token)).remove(0).unwrap();
+            let second = Challenge::read_all(&value(token)).remove(0).unwrap().apart();
             association.challenged(&second, now(), &random)
         };
         answer(&whole).unwrap();
@@ -296,7 +297,7 @@ fn the_password_is_nowhere_to_be_seen() {
     let credentials = Credentials::new(r"COSMO\User".parse().unwrap(), MARKER);
     let identity = Identity::Supplied(&credentials);
     let challenge =
-        |token: &[u8]| Challenge::read_all(&communicator::value(token)).remove(0).unwrap();
+        |token: &[u8]| Challenge::read_all(&communicator::value(token)).remove(0).unwrap().apart();
     let now = communicator::now();
     let by = Challenger::Registrar;
     let mut association =

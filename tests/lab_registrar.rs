@@ -96,11 +96,11 @@ impl Caller {
     }
 
     /// Sends the next REGISTER without credentials; the challenge of `scheme`.
-    async fn challenge(&mut self, scheme: Scheme) -> Challenge {
+    async fn challenge(&mut self, scheme: Scheme) -> Challenge<'static> {
         let bare = self.next();
         let answer = self.send(bare.as_bytes().clone()).await;
         assert_eq!(status(&answer), 401);
-        challenge(&answer, &scheme)
+        challenge(&answer, &scheme).apart()
     }
 
     /// An NTLM exchange up to the server's challenge.
@@ -150,7 +150,7 @@ fn header(message: &Message, name: &str) -> String {
     message.headers().get(name).unwrap_or_default().into_owned()
 }
 
-fn challenge(message: &Message, scheme: &Scheme) -> Challenge {
+fn challenge<'a>(message: &'a Message, scheme: &Scheme) -> Challenge<'a> {
     let mut challenges = Challenge::of(message.headers(), "WWW-Authenticate").map(Result::unwrap);
     challenges.find(|it| it.scheme() == scheme).unwrap()
 }

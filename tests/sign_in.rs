@@ -884,7 +884,8 @@ fn a_digest_servers_proof_does_not_vouch_for_where_it_redirects_to() {
     let mut talk = Talk::new(Rules::default());
     talk.ask(&[DIGEST]);
     let _ = talk.supply("Pa$$word");
-    let sent = Challenge::read_all(&talk.authorization()).remove(0).unwrap();
+    let sent = talk.authorization();
+    let sent = Challenge::read_all(&sent).remove(0).unwrap();
     let hash = |text: String| HEXLOWER.encode(&Sha256::digest(text));
     let secret = hash(r"COSMO\User:cosmo:Pa$$word".into());
     let (cnonce, uri) = (sent.parameter("cnonce").unwrap(), sent.parameter("uri").unwrap());

@@ -326,7 +326,7 @@ impl Association {
     }
 
     /// What the server says of its signature. Another scheme's words are nothing to us.
-    fn info(&self, message: &Message) -> Result<Option<Challenge>, AssociationError> {
+    fn info<'a>(&self, message: &'a Message) -> Result<Option<Challenge<'a>>, AssociationError> {
         let mut found = Vec::new();
         for name in ["Authentication-Info", "Proxy-Authentication-Info"] {
             for info in Challenge::of(message.headers(), name) {
@@ -358,7 +358,9 @@ impl fmt::Debug for Association {
 }
 
 /// What a first challenge must say: version, realm and target.
-fn first(challenge: &Challenge) -> Result<(Version, &str, &str), AssociationError> {
+fn first<'a>(
+    challenge: &'a Challenge<'_>,
+) -> Result<(Version, &'a str, &'a str), AssociationError> {
     let number = challenge.version();
     let version = Version::read(number).ok_or(AssociationError::Version(number))?;
     let realm = challenge.realm().ok_or(AssociationError::Missing("realm"))?;

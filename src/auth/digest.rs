@@ -303,7 +303,10 @@ impl Digest {
 }
 
 /// The nonce, and whether the server knows `qop`.
-fn asked(challenge: &Challenge, algorithm: DigestAlgorithm) -> Result<(&str, bool), DigestError> {
+fn asked<'a>(
+    challenge: &'a Challenge<'_>,
+    algorithm: DigestAlgorithm,
+) -> Result<(&'a str, bool), DigestError> {
     let nonce = challenge.nonce().ok_or(DigestError::Missing("nonce"))?;
     let qop = match challenge.qop() {
         Some(offered) if split(offered, b',').any(|qop| qop.eq_ignore_ascii_case("auth")) => true,

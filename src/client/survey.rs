@@ -57,7 +57,7 @@ pub struct Visited {
     /// What it said to a REGISTER without credentials, as it came.
     pub response: Option<Response>,
     /// The same, understood: the proofs that it asks for, or why nobody would be let in.
-    pub challenges: Result<Vec<Challenge>, SignInFailureKind>,
+    pub challenges: Result<Vec<Challenge<'static>>, SignInFailureKind>,
     /// Whether it compresses, or why not; asked on a connection of its own, of good servers over TLS.
     pub compresses: Option<Result<(), WireText>>,
 }

@@ -27,7 +27,7 @@ pub struct SignIn {
     pub(super) cache: CredentialCache,
     pub(super) random: Arc<dyn Random>,
     /// What the server asked for, the latest of each kind.
-    pub(super) offer: Vec<(Challenger, Challenge)>,
+    pub(super) offer: Vec<(Challenger, Challenge<'static>)>,
     /// Who asked last.
     pub(super) asker: Challenger,
     /// The proof that is given, and to whom.

@@ -53,7 +53,7 @@ impl SignIn {
         by: Challenger,
         who: Who,
         identity: Identity<'_>,
-    ) -> Option<(usize, &Method, &Challenge)> {
+    ) -> Option<(usize, &Method, &Challenge<'_>)> {
         let mechanisms = self.rules.mechanisms.over(self.server.endpoint.protocol);
         let spent = self.vain.as_ref().map_or(&[][..], |vain| &vain.spent);
         let mut usable = mechanisms
@@ -62,7 +62,7 @@ impl SignIn {
     }
 
     /// The challenge of whoever asks that `method` answers.
-    fn challenge(&self, by: Challenger, method: &Method) -> Option<&Challenge> {
+    fn challenge(&self, by: Challenger, method: &Method) -> Option<&Challenge<'_>> {
         let mut offer = self.offer.iter().filter(|(asker, _)| *asker == by);
         offer.find(|(_, c)| method.answers(c)).map(|(_, challenge)| challenge)
     }

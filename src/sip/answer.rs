@@ -44,7 +44,7 @@ pub enum Answer {
         /// Who asks: it decides which header answers.
         by: Challenger,
         /// How, in the server's order.
-        challenges: Vec<Challenge>,
+        challenges: Vec<Challenge<'static>>,
         /// Challenges that could not be read.
         unread: Vec<ChallengeError>,
     },
@@ -86,7 +86,7 @@ impl Answer {
         let (mut challenges, mut unread) = (Vec::new(), Vec::new());
         for challenge in Challenge::of(response.headers(), by.header()) {
             match challenge {
-                Ok(challenge) => challenges.push(challenge),
+                Ok(challenge) => challenges.push(challenge.apart()),
                 Err(error) => unread.push(error),
             }
         }

@@ -2,9 +2,9 @@
 
 mod reader;
 
+use std::borrow::Cow;
 use std::fmt;
 
-use bytes::Bytes;
 use smallvec::SmallVec;
 
 use self::reader::Unread;
@@ -18,7 +18,7 @@ use crate::text::WireText;
 ///
 /// A scheme and its parameters in their order, unknown ones among them (RFC 3261 section 20.44,
 /// RFC 7235 section 2.1, [MS-SIPAE]). Values are as the server meant them: without quotes and
-/// escapes, never shown but as [`WireText`]. Who keeps a challenge keeps the memory of its message.
+/// escapes, never shown but as [`WireText`]. It borrows the message; who keeps it takes it [apart](Self::apart).
 ///
 /// ```
 /// use sip_signin::sip::{Challenge, Scheme};
@@ -30,10 +30,10 @@ use crate::text::WireText;
 /// assert_eq!(challenge.version(), 3);
 /// ```
 #[derive(Clone)]
-pub struct Challenge {
+pub struct Challenge<'a> {
     scheme: Scheme,
-    /// The message, or with escapes the challenge's part of the value and what had them, without.
-    text: Bytes,
+    /// The challenge's part of a header value, and behind it what had escapes, without them.
+    text: Cow<'a, [u8]>,
     parameters: Parameters,
 }
 
@@ -47,7 +47,27 @@ struct Place {
 /// Where the parameters are: inline, for as many as a Communications server sends.
 type Parameters = SmallVec<[Place; 6]>;
 
-impl Challenge {
+impl<'a> Challenge<'a> {
+    /// Reads the challenges of all fields called `name`, each when it is asked for. A broken one does
+    /// not hide the others.
+    pub fn of(
+        headers: &'a Headers,
+        name: &str,
+    ) -> impl Iterator<Item = Result<Self, ChallengeError>> {
+        Unread::of(headers.values(name), headers.folded).take(Self::LIMIT)
+    }
+
+    /// Reads the challenges in one header value, separated by commas as RFC 7235 allows. A value of
+    /// more than [`Limits::HEADER_BYTES`], which no message holds, has none.
+    ///
+    /// A quoted string that does not end hides what follows it: nobody can tell where it ends.
+    pub fn read_all(value: &'a str) -> Vec<Result<Self, ChallengeError>> {
+        let value = Some(value.as_bytes()).filter(|value| value.len() <= Limits::HEADER_BYTES);
+        Unread::of(value.into_iter(), false).take(Self::LIMIT).collect()
+    }
+}
+
+impl Challenge<'_> {
     /// How many challenges are read of one message; those behind are left out.
     pub const LIMIT: usize = 16;
     /// The most parameters of one challenge.
@@ -55,33 +75,17 @@ impl Challenge {
     /// The version of the protocol when the server names none. [MS-SIPAE] (unverified)
     pub const OLDEST_VERSION: u32 = 2;
 
-    /// Reads the challenges of all fields called `name`, each when it is asked for. A broken one does
-    /// not hide the others.
-    pub fn of(headers: &Headers, name: &str) -> impl Iterator<Item = Result<Self, ChallengeError>> {
-        Unread::of(&headers.bytes, headers.folded, headers.values(name)).take(Self::LIMIT)
-    }
-
-    /// Reads the challenges in one header value, separated by commas as RFC 7235 allows. A value of
-    /// more than [`Limits::HEADER_BYTES`], which no message holds, has none.
-    ///
-    /// A quoted string that does not end hides what follows it: nobody can tell where it ends.
-    pub fn read_all(value: &str) -> Vec<Result<Self, ChallengeError>> {
-        let value = Some(value).filter(|value| value.len() <= Limits::HEADER_BYTES);
-        let value = Bytes::copy_from_slice(value.unwrap_or_default().as_bytes());
-        Unread::of(&value, false, std::iter::once(&*value)).take(Self::LIMIT).collect()
-    }
-
-    /// The same in memory of its own: who keeps it does not keep the message.
-    pub(crate) fn apart(&self) -> Self {
+    /// The same in memory of its own.
+    pub fn apart(&self) -> Challenge<'static> {
         let places = || self.parameters.iter().flat_map(|place| [place.name, place.value]);
         let whole = places().reduce(Span::with).unwrap_or(Span::new(0, 0));
         let moved = |span: Span| span.moved(whole.start(), 0);
         let parameters = self.parameters.iter();
         let parameters =
             parameters.map(|place| Place { name: moved(place.name), value: moved(place.value) });
-        Self {
+        Challenge {
             scheme: self.scheme.clone(),
-            text: Bytes::copy_from_slice(whole.of(&self.text)),
+            text: Cow::Owned(whole.of(&self.text).to_vec()),
             parameters: parameters.collect(),
         }
     }
@@ -161,15 +165,15 @@ impl Challenge {
     }
 }
 
-impl PartialEq for Challenge {
+impl PartialEq for Challenge<'_> {
     fn eq(&self, other: &Self) -> bool {
         self.scheme == other.scheme && self.parameters().eq(other.parameters())
     }
 }
 
-impl Eq for Challenge {}
+impl Eq for Challenge<'_> {}
 
-impl fmt::Debug for Challenge {
+impl fmt::Debug for Challenge<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ", self.scheme)?;
         f.debug_list().entries(self.parameters()).finish()

@@ -13,7 +13,7 @@ pub(super) struct Field {
 
 /// Inline, for as many as a server's ordinary answer has. A message is moved about, so that what is
 /// in it has to be small.
-pub(super) type FieldList = SmallVec<[Field; 24]>;
+pub(super) type FieldList = SmallVec<[Field; 20]>;
 
 /// The header fields in the bytes of their message.
 #[derive(Clone, Copy)]
@@ -29,49 +29,65 @@ impl<'a> Fields<'a> {
         lines.get(..usize::from(field.name)).unwrap_or_default()
     }
 
-    /// The value of a field with its folds, without the white space around it.
-    pub(super) fn value(&self, index: usize) -> &'a [u8] {
-        let (field, end) = match self.list.get(index..).unwrap_or_default() {
-            [] => return &[],
-            [field] => (field, self.body),
-            [field, next, ..] => (field, usize::from(next.line)),
-        };
+    /// The value of a field with its folds, without the white space around it; `next` are the fields
+    /// behind it.
+    #[inline]
+    pub(super) fn value(&self, field: &Field, next: &[Field]) -> &'a [u8] {
         let behind = usize::from(field.line).wrapping_add(field.name.into());
+        let end = next.first().map_or(self.body, |next| next.line.into());
         let behind = self.bytes.get(behind..end).unwrap_or_default();
         behind_colon(behind).map(trim).unwrap_or_default()
     }
 
-    /// The values of all fields of this name.
-    pub(super) fn called(self, name: &[u8]) -> impl Iterator<Item = &'a [u8]> {
-        let name = full_name(name);
-        let mut known = 0usize;
-        std::iter::from_fn(move || {
-            let index = self.find(name, known)?;
-            known = index.wrapping_add(1);
-            Some(self.value(index))
+    /// Each field, and its value.
+    pub(super) fn each(self) -> impl ExactSizeIterator<Item = (&'a [u8], &'a [u8])> {
+        self.list.iter().enumerate().map(move |(index, field)| {
+            let next = self.list.get(index.wrapping_add(1)..).unwrap_or_default();
+            (self.name(field), self.value(field, next))
         })
     }
 
-    /// The first field of this name behind those that are known.
+    /// The values of all fields of this name.
     #[inline]
-    fn find(&self, name: &[u8], known: usize) -> Option<usize> {
-        let is_it = |field: &Field| {
-            let may_be = field.name == 1 || usize::from(field.name) == name.len();
-            may_be && is_called(full_name(self.name(field)), name)
-        };
-        Some(known.wrapping_add(self.list.get(known..)?.iter().position(is_it)?))
+    pub(super) fn called(mut self, name: &[u8]) -> impl Iterator<Item = &'a [u8]> {
+        let name = full_name(name);
+        std::iter::from_fn(move || self.next_called(name))
+    }
+
+    /// Leaves those behind the next field of this name, and gives its value.
+    #[inline(always)]
+    pub(super) fn next_called(&mut self, name: &[u8]) -> Option<&'a [u8]> {
+        while let [field, next @ ..] = self.list {
+            self.list = next;
+            if self.is_called(field, name) {
+                return Some(self.value(field, next));
+            }
+        }
+        None
+    }
+
+    #[inline]
+    fn is_called(&self, field: &Field, name: &[u8]) -> bool {
+        let may_be = field.name == 1 || usize::from(field.name) == name.len();
+        may_be && is_called(full_name(self.name(field)), name)
     }
 }
 
 /// What stands behind a colon: only SP and HTAB may stand in front of it.
-pub(super) fn behind_colon(mut rest: &[u8]) -> Option<&[u8]> {
-    loop {
-        match rest {
-            [b':', value @ ..] => return Some(value),
-            [b' ' | b'\t', behind @ ..] => rest = behind,
-            _ => return None,
-        }
+#[inline]
+pub(super) fn behind_colon(rest: &[u8]) -> Option<&[u8]> {
+    match rest {
+        [b':', value @ ..] => Some(value),
+        [b' ' | b'\t', behind @ ..] => behind_space(behind),
+        _ => None,
     }
+}
+
+/// The same for who puts white space there. Hardly anybody does.
+#[cold]
+fn behind_space(rest: &[u8]) -> Option<&[u8]> {
+    let space = rest.iter().take_while(|&byte| matches!(byte, b' ' | b'\t')).count();
+    rest.get(space..)?.strip_prefix(b":")
 }
 
 /// The name that a compact form stands for: the IANA registry of SIP header fields.

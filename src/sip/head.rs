@@ -7,7 +7,7 @@
 
 use super::fields::{Field, FieldList, Fields, behind_colon};
 use super::limits::{FramingError, FramingErrorKind, Limits};
-use super::scan::{cut, is_called, is_token_byte, plain};
+use super::scan::{is_called, is_token_byte, plain, token};
 use crate::text::WireText;
 
 /// Where something stands in a head, or in a value of one.
@@ -88,63 +88,53 @@ impl Head {
     ///
     /// Gives where the body begins once the empty line is there; then the head is complete.
     pub(super) fn read(&mut self, bytes: &[u8]) -> Result<Option<usize>, FramingError> {
-        let known = self.fields.len();
-        let end = self.read_lines(bytes);
-        // What is wrong with a name comes before what is wrong in a later line.
-        self.read_names(known, bytes).and(end).map_err(|kind| {
-            let Progress { line, scanned, .. } = self.now;
+        let mut now = self.now;
+        let end = self.read_lines(bytes, &mut now);
+        self.now = now;
+        end.map_err(|kind| {
+            let Progress { line, scanned, .. } = now;
             let line = bytes.get(line..line.wrapping_add(scanned)).unwrap_or_default();
             FramingError { kind, line: Some(WireText::from_bytes(line)) }
         })
     }
 
-    /// Reads the lines, but not the names in them: of two small loops each has its registers.
-    fn read_lines(&mut self, bytes: &[u8]) -> Result<Option<usize>, FramingErrorKind> {
-        let mut rest = bytes.get(self.now.line..).unwrap_or_default();
-        let mut now = self.now;
-        loop {
-            let line = now.cut_line(rest, &mut self.non_ascii);
-            self.now = now;
-            let Some((text, behind)) = line? else {
-                return Ok(None);
-            };
+    /// Reads line after line, each with its name (`token HCOLON value`): what is wrong with that comes before
+    /// what is wrong in a later line. Inlined, so that how far it has come stays in registers.
+    #[inline(always)]
+    fn read_lines(
+        &mut self,
+        bytes: &[u8],
+        now: &mut Progress,
+    ) -> Result<Option<usize>, FramingErrorKind> {
+        let mut rest = bytes.get(now.line..).unwrap_or_default();
+        while let Some((text, behind)) = now.cut_line(rest, &mut self.non_ascii)? {
             let next = bytes.len().wrapping_sub(behind.len());
-            match text {
-                _ if self.start.is_none() => {
-                    self.start = Some(start_line(text)?);
-                    now.headers = next;
+            if self.start.is_none() {
+                self.start = Some(start_line(text)?);
+                now.headers = next;
+            } else {
+                let name = token(text);
+                match text.get(name..) {
+                    Some(rest) if name > 0 && behind_colon(rest).is_some() => {
+                        self.fields.push(Field { line: now.line as u16, name: name as u16 });
+                        if self.fields.len() > Limits::HEADERS {
+                            return Err(FramingErrorKind::TooManyHeaders);
+                        }
+                    }
+                    Some([]) if name == 0 => return Ok(Some(next)),
+                    Some([b' ' | b'\t', ..]) if name == 0 && !self.fields.is_empty() => {
+                        self.folded = true;
+                    }
+                    _ => return Err(FramingErrorKind::HeaderName),
                 }
-                [] => return Ok(Some(next)),
-                [b' ' | b'\t', ..] if self.fields.is_empty() => {
-                    return Err(FramingErrorKind::HeaderName);
+                if next.wrapping_sub(now.headers) > Limits::HEADER_BYTES {
+                    return Err(FramingErrorKind::HeadersTooLong);
                 }
-                [b' ' | b'\t', ..] => self.folded = true,
-                _ => self.fields.push(Field { line: now.line as u16, name: 0 }),
             }
-            if self.fields.len() > Limits::HEADERS {
-                return Err(FramingErrorKind::TooManyHeaders);
-            }
-            if next.wrapping_sub(now.headers) > Limits::HEADER_BYTES {
-                return Err(FramingErrorKind::HeadersTooLong);
-            }
-            now = Progress { headers: now.headers, line: next, scanned: 0 };
+            (now.line, now.scanned) = (next, 0);
             rest = behind;
         }
-    }
-
-    /// Reads the names of all fields but the first `known`: `token HCOLON value`.
-    fn read_names(&mut self, known: usize, bytes: &[u8]) -> Result<(), FramingErrorKind> {
-        for field in self.fields.iter_mut().skip(known) {
-            let text = bytes.get(usize::from(field.line)..).unwrap_or_default();
-            let (name, rest) = cut(text, is_token_byte);
-            if name.is_empty() || behind_colon(rest).is_none() {
-                self.now.line = field.line.into();
-                self.now.scanned = cut(text, |byte| byte != b'\r').0.len();
-                return Err(FramingErrorKind::HeaderName);
-            }
-            field.name = name.len() as u16;
-        }
-        Ok(())
+        Ok(None)
     }
 
     /// How long the body is: what every Content-Length says (RFC 3261 section 20.14).
@@ -155,8 +145,8 @@ impl Head {
     ) -> Result<usize, FramingErrorKind> {
         use FramingErrorKind as Kind;
         let mut length = None;
-        let fields = Fields { list: &self.fields, bytes, body };
-        for value in fields.called(b"Content-Length") {
+        let mut fields = Fields { list: &self.fields, bytes, body };
+        while let Some(value) = fields.next_called(b"Content-Length") {
             let value = digits(value).ok_or(Kind::ContentLength)?;
             if length.replace(value).is_some_and(|before| before != value) {
                 return Err(Kind::ContentLengths);
@@ -180,12 +170,12 @@ impl Progress {
         non_ascii: &mut bool,
     ) -> Result<Option<Cut<'a>>, FramingErrorKind> {
         loop {
-            let unread = rest.get(self.scanned..).unwrap_or_default();
+            let Some(unread) = rest.get(self.scanned..) else { return Ok(None) };
             self.scanned = self.scanned.wrapping_add(plain(unread));
             if self.scanned > Limits::LINE {
                 return Err(FramingErrorKind::LineTooLong);
             }
-            let (text, behind) = rest.split_at_checked(self.scanned).unwrap_or((rest, &[]));
+            let Some((text, behind)) = rest.split_at_checked(self.scanned) else { return Ok(None) };
             match behind {
                 [b'\r', b'\n', behind @ ..] => {
                     if std::mem::take(non_ascii) && std::str::from_utf8(text).is_err() {
@@ -218,13 +208,16 @@ fn is_escaped(before: &[u8]) -> bool {
 #[inline(never)]
 fn start_line(text: &[u8]) -> Result<Start, FramingErrorKind> {
     use FramingErrorKind as Kind;
-    let (first, rest) = word(text).ok_or(Kind::StartLine)?;
-    if first.get(..4).is_some_and(|begin| is_called(begin, b"SIP/")) {
-        check_version(first)?;
+    let (first, rest) = text.split_at_checked(8).unwrap_or_default();
+    if is_called(first, b"SIP/2.0 ") {
         let (status, reason) = word(rest).ok_or(Kind::StartLine)?;
         let end = text.len();
         let reason = Span::new(end.wrapping_sub(reason.len()), end);
         return Ok(Start::Response { status: status_code(status).ok_or(Kind::Status)?, reason });
+    }
+    let (first, rest) = word(text).ok_or(Kind::StartLine)?;
+    if first.get(..4).is_some_and(|begin| is_called(begin, b"SIP/")) {
+        return Err(Kind::Version);
     }
     let (uri, version) = word(rest).ok_or(Kind::StartLine)?;
     let scheme = uri.split(|&b| b == b':').next().unwrap_or_default();
@@ -235,7 +228,9 @@ fn start_line(text: &[u8]) -> Result<Start, FramingErrorKind> {
     if !is_method || !has_scheme || enclosed || version.contains(&b' ') {
         return Err(Kind::StartLine);
     }
-    check_version(version)?;
+    if !is_called(version, b"SIP/2.0") {
+        return Err(Kind::Version);
+    }
     let behind = first.len();
     let begin = behind.wrapping_add(1);
     let uri = Span::new(begin, begin.wrapping_add(uri.len()));
@@ -246,10 +241,6 @@ fn start_line(text: &[u8]) -> Result<Start, FramingErrorKind> {
 fn word(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let at = text.iter().position(|&b| b == b' ')?;
     Some((text.get(..at)?, text.get(at.saturating_add(1)..)?))
-}
-
-fn check_version(version: &[u8]) -> Result<(), FramingErrorKind> {
-    if is_called(version, b"SIP/2.0") { Ok(()) } else { Err(FramingErrorKind::Version) }
 }
 
 fn status_code(text: &[u8]) -> Option<u16> {
@@ -294,7 +285,12 @@ mod tests {
             ("SIP/2.0 0200 OK", Some(Kind::Status)),
             ("SIP/2.0 +20 OK", Some(Kind::Status)),
             ("SIP/2.0 4294967301 OK", Some(Kind::Status)),
+            ("SIP/2", Some(Kind::StartLine)),
+            ("SIP/2.0 ", Some(Kind::StartLine)),
             ("SIP/2.1 200 OK", Some(Kind::Version)),
+            ("SIP/2.0200 OK", Some(Kind::Version)),
+            ("sip/2.0\t200 OK", Some(Kind::Version)),
+            ("SIP/ 200 OK", Some(Kind::Version)),
             ("SIP/2.00 200 OK", Some(Kind::Version)),
             ("A sip:a SIP/3.0", Some(Kind::Version)),
             ("A sip:a HTTP/1.1", Some(Kind::Version)),
@@ -346,6 +342,23 @@ mod tests {
         let latin = b"SIP/2.0 200 OK\r\na: \xfc\r\nl: 0\r\n\r\n";
         let error = Message::parse(latin.as_slice().into()).unwrap_err();
         assert_eq!(error.kind, Kind::NotUtf8);
+    }
+
+    /// `token` of RFC 3261 section 25.1.
+    #[test]
+    fn each_byte_of_a_name_is_looked_at() {
+        let alphanumeric = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+        let token = format!("{alphanumeric}-.!%*_+`'~");
+        for (length, at) in (1..20).flat_map(|length| (0..length).map(move |at| (length, at))) {
+            for byte in (b'!'..=b'~').filter(|&byte| byte != b':') {
+                let mut name = vec![b'a'; length];
+                name[at] = byte;
+                let name = String::from_utf8(name).unwrap();
+                let kind = (!token.contains(char::from(byte))).then_some(Kind::HeaderName);
+                let message = format!("SIP/2.0 200 OK\r\n{name}: 0\r\nl: 0\r\n\r\n");
+                assert_eq!(fault(message), kind, "{name}");
+            }
+        }
     }
 
     #[test]

@@ -135,7 +135,7 @@ impl Response {
 /// (RFC 3261 section 7.3.3): `get("Via")` finds `v`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Headers {
-    pub(super) bytes: Bytes,
+    bytes: Bytes,
     fields: FieldList,
     /// Whether some value has a fold.
     pub(super) folded: bool,
@@ -173,11 +173,7 @@ impl Headers {
 
     /// All fields.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Header<'_>> {
-        let fields = self.fields();
-        self.fields.iter().enumerate().map(move |(index, field)| Header {
-            name: text(fields.name(field)),
-            value: text(fields.value(index)),
-        })
+        self.fields().each().map(|(name, value)| Header { name: text(name), value: text(value) })
     }
 
     /// The body: as many bytes as Content-Length says.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::scan::is_called;
 use crate::text::WireText;
 
 /// How a client proves who it is. The order carries no meaning.
@@ -34,7 +35,7 @@ impl Scheme {
     }
 
     pub(super) fn read_bytes(name: &[u8]) -> Self {
-        let is_it = |known: &&Self| known.name().as_bytes().eq_ignore_ascii_case(name);
+        let is_it = |known: &&Self| is_called(name, known.name().as_bytes());
         let known = Self::KNOWN.iter().find(is_it).cloned();
         known.unwrap_or_else(|| Self::Other(WireText::from_bytes(name)))
     }

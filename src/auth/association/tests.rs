@@ -75,7 +75,7 @@ fn now() -> Now {
 
 const FIRST: &str = r#"Kerberos realm="R", targetname="sip/a.contoso.com", version=4"#;
 
-fn challenge(value: &str) -> Challenge {
+fn challenge(value: &str) -> Challenge<'_> {
     Challenge::read_all(value).remove(0).unwrap()
 }
 

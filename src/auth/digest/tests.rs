@@ -11,7 +11,7 @@ impl Random for Fixed {
     }
 }
 
-fn challenge(value: &str) -> Challenge {
+fn challenge(value: &str) -> Challenge<'_> {
     Challenge::read_all(value).remove(0).unwrap()
 }
 

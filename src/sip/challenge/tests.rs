@@ -113,24 +113,42 @@ fn a_broken_challenge_does_not_hide_the_others() {
 fn parameters_and_challenges_have_limits() {
     let many = |count: usize| {
         let list: Vec<_> = (0..count).map(|n| format!("p{n}=1")).collect();
-        let value = format!("NTLM {}, Basic a=1", list.join(", "));
-        Challenge::read_all(&value)
+        format!("NTLM {}, Basic a=1", list.join(", "))
     };
-    assert!(many(Challenge::PARAMETER_LIMIT).iter().all(Result::is_ok));
+    let most = many(Challenge::PARAMETER_LIMIT);
+    assert!(Challenge::read_all(&most).iter().all(Result::is_ok));
     let over = many(Challenge::PARAMETER_LIMIT + 1);
+    let over = Challenge::read_all(&over);
     assert_eq!(over[0].as_ref().unwrap_err().kind, Kind::TooManyParameters);
     assert!(over[1].is_ok());
     for count in [Challenge::LIMIT, Challenge::LIMIT + 1] {
-        let read = Challenge::read_all(&vec!["NTLM"; count].join(","));
-        assert_eq!(read.len(), Challenge::LIMIT);
+        let value = vec!["NTLM"; count].join(",");
+        assert_eq!(Challenge::read_all(&value).len(), Challenge::LIMIT);
     }
     // The escape makes the challenge hold its value twice, nearly.
     for (over, read) in [(0, 1), (1, 0)] {
         let realm = "x".repeat(Limits::HEADER_BYTES - 15 + over);
-        let challenges = Challenge::read_all(&format!(r#"NTLM realm="\\{realm}""#));
+        let value = format!(r#"NTLM realm="\\{realm}""#);
+        let challenges = Challenge::read_all(&value);
         assert_eq!(challenges.len(), read);
         let same = |c: &Challenge| c.realm() == Some(&format!(r"\{realm}"));
         assert!(challenges.iter().flatten().all(same));
+    }
+}
+
+/// However long it is, and whatever others are as long.
+#[test]
+fn a_name_that_comes_twice_is_seen() {
+    for length in 1..70 {
+        let name = |letter: &str| letter.repeat(length);
+        let others = [length, length + 32, length + 64].map(|n| format!("{}=1", "b".repeat(n)));
+        let value = format!("A {}, {}=2", others.join(", "), name("a"));
+        assert!(Challenge::read_all(&value)[0].is_ok(), "{value}");
+        for again in ["a", "A"] {
+            let value = format!("{value}, c=3, {}=4", name(again));
+            let error = Challenge::read_all(&value).remove(0).unwrap_err();
+            assert_eq!(error.kind, Kind::Duplicate, "{value}");
+        }
     }
 }
 

@@ -100,7 +100,7 @@ fn exchange(program: &str, version: Version, reply: bool) -> Result<()> {
     let mut association = Association::start(&challenge, by, &provider, identity, now(), random)?;
     let register = message("REGISTER sip:contoso.test SIP/2.0", "")?;
     let mut sent =
-        Challenge::read_all(association.authorize(&register, random)?.value()).remove(0)?;
+        Challenge::read_all(association.authorize(&register, random)?.value()).remove(0)?.apart();
     let accepted = acceptor.ask(&format!("AUTH {}", sent.gssapi_data().ok_or("no ticket")?))?;
     check(accepted.starts_with("OK user=jeremy@CONTOSO.TEST "), format!("not taken: {accepted}"))?;
     let flags = accepted.split("flags=0x").nth(1).and_then(|rest| rest.split(' ').next());
@@ -144,7 +144,7 @@ fn exchange(program: &str, version: Version, reply: bool) -> Result<()> {
     for _ in 0..3 {
         if sent.parameter("response").is_none() {
             let next = association.authorize(&register, random)?;
-            sent = Challenge::read_all(next.value()).remove(0)?;
+            sent = Challenge::read_all(next.value()).remove(0)?.apart();
         }
         let parameter = |name| sent.parameter(name).ok_or(name);
         let signature = parameter("response")?;
@@ -154,7 +154,7 @@ fn exchange(program: &str, version: Version, reply: bool) -> Result<()> {
         let forged = acceptor.ask(&format!("VERIFY {signature} {text}x"))?;
         check(forged.starts_with("BAD"), "the judge takes any signature")?;
         let next = association.authorize(&register, random)?;
-        sent = Challenge::read_all(next.value()).remove(0)?;
+        sent = Challenge::read_all(next.value()).remove(0)?.apart();
     }
     // The scene has tickets of an hour; five minutes before its end a new association is due.
     let left = association.expires_at().ok_or("no end")?.duration_since(now().instant);

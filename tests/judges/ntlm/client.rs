@@ -51,7 +51,7 @@ fn answer(
     (account, password): (&str, &str),
     version: Version,
     random: &dyn Random,
-) -> Result<(Association, Challenge, String)> {
+) -> Result<(Association, Challenge<'static>, String)> {
     let credentials = Credentials::new(account.parse()?, password);
     let first = format!("{HEAD}, version={}", version.number());
     let first = Challenge::read_all(&first).remove(0)?;
@@ -69,7 +69,7 @@ fn answer(
     );
     association.challenged(&Challenge::read_all(&second).remove(0)?, now(), random)?;
     let authorization = association.authorize(&register, random)?;
-    let sent = Challenge::read_all(authorization.value()).remove(0)?;
+    let sent = Challenge::read_all(authorization.value()).remove(0)?.apart();
     Ok((association, sent, token.to_owned()))
 }
 
@@ -87,7 +87,7 @@ fn succeeds(program: &str, who: (&str, &str), version: Version, record: &mut Fil
     for _ in 0..3 {
         if sent.parameter("response").is_none() {
             let authorization = association.authorize(&register, random)?;
-            sent = Challenge::read_all(authorization.value()).remove(0)?;
+            sent = Challenge::read_all(authorization.value()).remove(0)?.apart();
         }
         let parameter = |name| sent.parameter(name).ok_or(name);
         let (rand, num) = (parameter("crand")?, parameter("cnum")?);
@@ -103,7 +103,7 @@ fn succeeds(program: &str, who: (&str, &str), version: Version, record: &mut Fil
         }
         writeln!(record, "{challenge}\t{token}\t{}\t{signature}\t{text}", who.1)?;
         let authorization = association.authorize(&register, random)?;
-        sent = Challenge::read_all(authorization.value()).remove(0)?;
+        sent = Challenge::read_all(authorization.value()).remove(0)?.apart();
     }
     for num in ["1", "2"] {
         let bare = message("SIP/2.0 200 OK", "Expires: 7200\r\n")?;
