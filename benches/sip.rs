@@ -78,7 +78,7 @@ fn head_and_challenges(bencher: Bencher, name: &str) {
     bencher.with_inputs(|| bytes.clone()).bench_values(read);
 }
 
-/// The same for who takes the head from httparse; the values have to be copied.
+/// The same for who takes the head from httparse; each value makes a list.
 #[divan::bench(args = [NAMES[0], NAMES[1]])]
 fn head_httparse_and_challenges(bencher: Bencher, name: &str) {
     let (text, _, challenges) = answer(name);
