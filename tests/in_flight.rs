@@ -164,16 +164,17 @@ fn held(rest: Rest) -> usize {
     let world = World(rest);
     let client =
         Client::builder(world, world).random(Sevens).epid("0123456789".parse().unwrap()).build();
-    let mut held = 0;
-    // The first time warms up what is made once.
-    for _ in 0..2 {
+    let mut least = usize::MAX;
+    // The first time warms up what is made once, and the harness has a thread of its own that allocates
+    // when it likes: the least counts.
+    for _ in 0..5 {
         let before = HEAP.current_usage();
         let mut sign_in = pin!(client.sign_in(&address, &world));
         assert!(size_of_val(&*sign_in) <= 192, "{} bytes", size_of_val(&*sign_in));
         assert!(sign_in.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
-        held = HEAP.current_usage() - before;
+        least = least.min(HEAP.current_usage().saturating_sub(before));
     }
-    held
+    least
 }
 
 /// The two machines of a sign-in, without anybody who drives them: the search, folded, and the sign-in
@@ -225,15 +226,13 @@ fn machines_hold() -> usize {
     let asks = sign_in.poll_step(at);
     assert!(matches!(asks, sign_in::Step::AskCredentials(_)), "{asks:?}");
     drop(asks);
-    HEAP.current_usage() - before + size_of_val(&plan) + size_of_val(&sign_in)
+    HEAP.current_usage().saturating_sub(before) + size_of_val(&plan) + size_of_val(&sign_in)
 }
 
-/// One test, for nothing else may allocate meanwhile.
+/// One test, for no other may allocate meanwhile.
 #[test]
 fn a_sign_in_that_waits_holds_no_more_than_is_told_and_its_machines_a_kilobyte() {
-    // The first time warms up what is made once.
-    machines_hold();
-    let machines = machines_hold();
+    let machines = (0..5).map(|_| machines_hold()).min().unwrap();
     println!("the machines: {machines} bytes");
     assert!(machines <= 1024, "{machines} bytes");
     // As `docs/performance.md` has it, rounded up. The connection is not counted.
