@@ -111,14 +111,10 @@ impl fmt::Display for InstanceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut digits = [0; 32];
         HEXLOWER.encode_mut(&self.0, &mut digits);
-        let mut rest = std::str::from_utf8(&digits).unwrap_or_default();
-        for count in [8, 4, 4, 4] {
-            let (part, behind) = rest.split_at_checked(count).unwrap_or((rest, ""));
-            f.write_str(part)?;
-            f.write_str("-")?;
-            rest = behind;
-        }
-        f.write_str(rest)
+        let digits = std::str::from_utf8(&digits).unwrap_or_default();
+        let groups = [0..8, 8..12, 12..16, 16..20, 20..32];
+        // In one piece: nearly always it is written into a text, which then grows once.
+        f.write_str(&groups.map(|group| digits.get(group).unwrap_or_default()).join("-"))
     }
 }
 

@@ -1,6 +1,5 @@
 //! The REGISTER of a dialog, the first one and those after it: who we are, and not a word of proof.
 
-use std::fmt::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -11,7 +10,6 @@ use super::endpoint_id::{Epid, InstanceId};
 use super::message::CSeq;
 use super::parameters::is_token;
 use crate::address::SipAddress;
-use crate::name::Host;
 use crate::text::WireText;
 
 /// The REGISTER that a sign-in begins with: it carries no credentials.
@@ -45,7 +43,7 @@ use crate::text::WireText;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Register {
     address: SipAddress,
-    /// Our end, the [`Tokens`] and the user agent, behind a space each: one copy for the whole dialog.
+    /// The [`Tokens`], our end and the user agent, behind a space each: one copy for the whole dialog.
     texts: Arc<str>,
     transport: UriTransport,
     epid: Epid,
@@ -54,6 +52,16 @@ pub struct Register {
     /// Whether it ends the binding.
     ends: bool,
 }
+
+/// What a Contact says of Communicator 2007 R2.
+const METHODS: &str = ";methods=\"INVITE, MESSAGE, INFO, OPTIONS, BYE, CANCEL, NOTIFY, ACK, REFER, \
+    BENOTIFY\";proxy=replace";
+
+/// What else it says of itself in every REGISTER.
+const FEATURES: &str = "Supported: gruu-10, adhoclist, msrtc-event-categories\r\n\
+    Supported: ms-forking\r\n\
+    ms-keep-alive: UAC;hop-hop=yes\r\n\
+    Event: registration\r\n";
 
 /// The random parts of a dialog. The caller draws them; each is a `token` (RFC 3261 section 25.1),
 /// and none may be used again for another sign-in.
@@ -101,11 +109,12 @@ impl Register {
             }
         }
         let Tokens { call_id, from_tag, branch, contact } = tokens;
-        let local = format!("{}:{}", Host::Ip(local.ip()), local.port());
-        let texts = [&local, &call_id, &from_tag, &branch, &contact, user_agent].join(" ");
+        // Without the scope of an IPv6 address, which is ours alone.
+        let local = SocketAddr::new(local.ip(), local.port()).to_string();
+        let texts = [&call_id, &from_tag, &branch, &contact, &local, user_agent];
         Ok(Self {
             address: address.clone(),
-            texts: texts.into(),
+            texts: texts.join(" ").into(),
             transport,
             instance: InstanceId::of(&epid),
             epid,
@@ -121,13 +130,12 @@ impl Register {
 
     /// The Call-ID of the dialog.
     pub fn call_id(&self) -> &str {
-        let [_, call_id, ..] = self.texts();
-        call_id
+        self.texts.split_once(' ').map_or("", |(call_id, _)| call_id)
     }
 
     /// The tag of From.
     pub fn from_tag(&self) -> &str {
-        let [_, _, from_tag, ..] = self.texts();
+        let [_, from_tag, ..] = self.texts();
         from_tag
     }
 
@@ -167,46 +175,44 @@ impl Register {
 
     /// Only the last, the user agent, may hold a space.
     fn texts(&self) -> [&str; 6] {
-        let mut texts = self.texts.splitn(6, ' ');
-        std::array::from_fn(|_| texts.next().unwrap_or_default())
+        let mut rest = &*self.texts;
+        std::array::from_fn(|at| {
+            let space = rest.bytes().position(|byte| byte == b' ' && at < 5);
+            let cut = space.and_then(|space| rest.split_at_checked(space));
+            let (text, behind) = cut.unwrap_or((rest, ""));
+            rest = behind.get(1..).unwrap_or_default();
+            text
+        })
     }
 
     /// The bytes of the request.
     pub fn write(&self) -> Bytes {
-        let mut text = String::with_capacity(1024);
-        // Writing to a string cannot fail.
-        let _ = self.write_to(&mut text);
-        text.into()
-    }
-
-    fn write_to(&self, out: &mut String) -> std::fmt::Result {
-        let Self { address, epid, instance, cseq, .. } = self;
-        let [local, call_id, from_tag, branch, contact, user_agent] = self.texts();
-        let domain = address.domain();
+        let Self { address, epid, .. } = self;
+        let [call_id, from_tag, branch, contact, local, user_agent] = self.texts();
+        let (user, domain) = (address.user(), address.domain().as_str());
+        let (cseq, instance) = (&*self.cseq.to_string(), &*self.instance.to_string());
         let (via, transport) = (self.transport.in_via(), self.transport.in_uri());
         let (in_contact, expires) =
             if self.ends { (";expires=0", "Expires: 0\r\n") } else { ("", "") };
-        write!(
-            out,
-            "REGISTER sip:{domain} SIP/2.0\r\n\
-             Via: SIP/2.0/{via} {local};branch=z9hG4bK{branch}.{cseq}\r\n\
-             Max-Forwards: 70\r\n\
-             From: <{address}>;tag={from_tag};epid={epid}\r\n\
-             To: <{address}>\r\n\
-             Call-ID: {call_id}\r\n\
-             CSeq: {cseq} REGISTER\r\n\
-             Contact: <sip:{local};transport={transport};ms-opaque={contact}>;\
-             methods=\"INVITE, MESSAGE, INFO, OPTIONS, BYE, CANCEL, NOTIFY, ACK, REFER, BENOTIFY\";\
-             proxy=replace;+sip.instance=\"<urn:uuid:{instance}>\"{in_contact}\r\n\
-             User-Agent: {user_agent}\r\n\
-             Supported: gruu-10, adhoclist, msrtc-event-categories\r\n\
-             Supported: ms-forking\r\n\
-             ms-keep-alive: UAC;hop-hop=yes\r\n\
-             Event: registration\r\n\
-             {expires}\
-             Content-Length: 0\r\n\
-             \r\n"
-        )
+        // In pieces, which is less work than to format it.
+        let lines: [&[&str]; 15] = [
+            &["REGISTER sip:", domain, " SIP/2.0\r\n"],
+            &["Via: SIP/2.0/", via, " ", local, ";branch=z9hG4bK", branch, ".", cseq, "\r\n"],
+            &["Max-Forwards: 70\r\n"],
+            &["From: <sip:", user, "@", domain, ">;tag=", from_tag],
+            &[";epid=", epid.as_str(), "\r\n"],
+            &["To: <sip:", user, "@", domain, ">\r\n"],
+            &["Call-ID: ", call_id, "\r\n"],
+            &["CSeq: ", cseq, " REGISTER\r\n"],
+            &["Contact: <sip:", local, ";transport=", transport, ";ms-opaque=", contact, ">"],
+            &[METHODS, ";+sip.instance=\"<urn:uuid:", instance, ">\"", in_contact, "\r\n"],
+            &["User-Agent: ", user_agent, "\r\n"],
+            &[FEATURES],
+            &[expires],
+            &["Content-Length: 0\r\n"],
+            &["\r\n"],
+        ];
+        lines.concat().concat().into()
     }
 }
 
