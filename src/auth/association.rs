@@ -176,16 +176,16 @@ impl Association {
             if self.version > Version::V2 {
                 writer = writer.token("version", &self.version.number().to_string());
             }
-            writer = writer.digits("gssapi-data", &BASE64.encode(token));
+            writer = writer.encoded("gssapi-data", &BASE64, token);
         }
         if signs {
             let rand = random::hex::<4>(random)?;
             self.sent = self.sent.saturating_add(1);
             let num = self.sent.to_string();
             let buffer = signature_buffer(self.version, self.salt(&scheme, &rand, &num), message)?;
-            let response = HEXLOWER.encode(&self.mechanism.sign(buffer.as_bytes())?);
-            writer = writer.digits("crand", &rand).digits("cnum", &num);
-            writer = writer.digits("response", &response);
+            let response = self.mechanism.sign(buffer.as_bytes())?;
+            writer = writer.plain("crand", &rand).plain("cnum", &num);
+            writer = writer.encoded("response", &HEXLOWER, &response);
         }
         self.token = None;
         Ok(writer.finish())

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use bytes::Bytes;
+use data_encoding::Encoding;
 
 use crate::sip::{Challenger, Message};
 use crate::text::WireText;
@@ -31,23 +32,25 @@ impl Authorization {
     /// `message` with this field behind all others. Nothing else of it changes, so signatures stay
     /// right.
     pub fn add_to(&self, message: &Message) -> Bytes {
-        Self::write(message, &[self])
+        Self::write(message, [self])
     }
 
     /// The same with one for a proxy beside one for the registrar (RFC 3261 section 22.3), as far as
     /// they are there.
     pub(crate) fn add_all(message: &Message, all: [Option<Self>; 2]) -> Bytes {
-        Self::write(message, &all.iter().flatten().collect::<Vec<_>>())
+        Self::write(message, all.iter().flatten())
     }
 
-    fn write(message: &Message, all: &[&Self]) -> Bytes {
+    fn write<'a>(message: &Message, all: impl IntoIterator<Item = &'a Self>) -> Bytes {
         let bytes = message.as_bytes();
         let behind = message.headers().body().len().saturating_add(EMPTY_LINE.len());
         let (head, rest) = bytes.split_at(bytes.len().saturating_sub(behind));
-        let fields = all
-            .iter()
-            .flat_map(|one| [one.name.as_bytes(), b": ", one.value.as_bytes(), EMPTY_LINE]);
-        let pieces: Vec<&[u8]> = [head].into_iter().chain(fields).chain([rest]).collect();
+        let mut pieces = Vec::with_capacity(10);
+        pieces.push(head);
+        for one in all {
+            pieces.extend([one.name.as_bytes(), b": ", one.value.as_bytes(), EMPTY_LINE]);
+        }
+        pieces.push(rest);
         pieces.concat().into()
     }
 }
@@ -90,6 +93,11 @@ impl Writer {
 
     /// `name="value"`. A control character in it would be a line of its own.
     pub(super) fn quoted(mut self, name: &str, value: &str) -> Result<Self, Unwritable> {
+        // Nearly every value: it is written as it is.
+        let plain = |byte| matches!(byte, b' '..=b'~' if byte != b'"' && byte != b'\\');
+        if value.bytes().all(plain) {
+            return Ok(self.plain(name, value));
+        }
         if value.chars().any(char::is_control) {
             return Err(Unwritable { text: value.into() });
         }
@@ -105,11 +113,19 @@ impl Writer {
         Ok(self)
     }
 
-    /// `name="value"`, for digits and letters that are no words of anybody's: a token in Base64 is
-    /// long.
-    pub(super) fn digits(mut self, name: &str, value: &str) -> Self {
+    /// `name="value"`, for a value in which there is nothing to escape.
+    pub(super) fn plain(mut self, name: &str, value: &str) -> Self {
         self.begin(name);
         self.value.extend(["\"", value, "\""]);
+        self
+    }
+
+    /// `name="value"`, for bytes that no header field can hold as they are.
+    pub(super) fn encoded(mut self, name: &str, encoding: &Encoding, bytes: &[u8]) -> Self {
+        self.begin(name);
+        self.value.push('"');
+        encoding.encode_append(bytes, &mut self.value);
+        self.value.push('"');
         self
     }
 
