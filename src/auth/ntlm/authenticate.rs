@@ -33,22 +33,22 @@ const FLAGS_IN_REPLY: NtlmFlags = NtlmFlags::from_bits(
 );
 
 impl Client<'_> {
-    /// The AUTHENTICATE_MESSAGE that answers `challenge`, which `message` was read as.
+    /// The AUTHENTICATE_MESSAGE that answers `challenge`, which was read as `message`.
     ///
     /// [MS-NLMP sections 2.2.1.3 and 3.1.5.2.1] With a time stamp of the server it carries a MIC over
     /// both messages and no LMv2 response; without one it is what Communicator 2007 R2 sends.
     pub(super) fn answer(
         &self,
         challenge: &[u8],
-        message: &ChallengeMessage,
+        message: ChallengeMessage<'_>,
         drawn: &Drawn,
         now: Now,
     ) -> Result<Vec<u8>, NtlmError> {
         let stamp = message.target_info.time_stamp();
-        let mut target_info = message.target_info.clone();
-        if stamp.is_some() {
-            target_info = target_info.promising_mic();
-        }
+        let target_info = match stamp {
+            Some(_) => message.target_info.promising_mic(),
+            None => message.target_info,
+        };
         let response = Response {
             server_challenge: message.nonce,
             client_challenge: drawn.client_challenge,
@@ -60,13 +60,15 @@ impl Client<'_> {
         let key = rc4(&proof.session_base_key, *drawn.session_key);
         let flags = NtlmFlags::WANTED.and(message.flags) | FLAGS_IN_REPLY;
 
-        let mut writer = Writer::new(if stamp.is_some() { MIC.end } else { MIC.start });
+        let fixed = if stamp.is_some() { MIC.end } else { MIC.start };
+        let mut writer = Writer { begin: fixed, payload: Vec::with_capacity(512) };
         let domain = writer.add(&utf16(self.account.domain()))?;
         let user = writer.add(&utf16(self.account.user()))?;
         let workstation = writer.add(&utf16(self.workstation))?;
         let (lm, nt) = (writer.add(&lm)?, writer.add(&proof.nt)?);
         let key = writer.add(&key)?;
-        let mut bytes = SIGNATURE.to_vec();
+        let mut bytes = Vec::with_capacity(fixed);
+        bytes.extend(SIGNATURE);
         bytes.extend(3u32.to_le_bytes());
         for place in [lm, nt, domain, user, workstation, key] {
             bytes.extend(place);
@@ -76,9 +78,10 @@ impl Client<'_> {
         if stamp.is_none() {
             return Ok([bytes, writer.payload].concat());
         }
-        let with = |mic: [u8; 16]| [&bytes[..], &mic, &writer.payload].concat();
-        let mic = hmac_md5(&drawn.session_key, &[challenge, &with([0; 16])]);
-        Ok(with(*mic))
+        // It covers itself as zeros.
+        let covered = [challenge, &bytes, &[0; 16], &writer.payload];
+        let mic = hmac_md5(&drawn.session_key, &covered);
+        Ok([&bytes, &mic[..], &writer.payload].concat())
     }
 }
 
@@ -89,10 +92,6 @@ struct Writer {
 }
 
 impl Writer {
-    fn new(begin: usize) -> Self {
-        Self { begin, payload: Vec::new() }
-    }
-
     /// The length, again the length, and the offset of `bytes`, which are added.
     fn add(&mut self, bytes: &[u8]) -> Result<[u8; 8], NtlmError> {
         let length = u16::try_from(bytes.len()).map_err(|_| NtlmError::TooLong)?;

@@ -6,22 +6,22 @@ use super::target_info::TargetInfo;
 
 /// A CHALLENGE_MESSAGE, as far as it matters here. [MS-NLMP section 2.2.1.2]
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct ChallengeMessage {
+pub(super) struct ChallengeMessage<'a> {
     pub(super) flags: NtlmFlags,
     pub(super) nonce: [u8; 8],
-    pub(super) target_info: TargetInfo,
+    pub(super) target_info: TargetInfo<'a>,
 }
 
 /// What every message begins with.
 pub(super) const SIGNATURE: [u8; 8] = *b"NTLMSSP\0";
 
-impl ChallengeMessage {
+impl<'a> ChallengeMessage<'a> {
     /// The longest message that is read, in bytes. It comes in a header line, so it is far shorter.
     pub(super) const LIMIT: usize = 8 * 1024;
     const TYPE: u32 = 2;
 
     /// Reads a message that is as strong as this client accepts.
-    pub(super) fn read(bytes: &[u8]) -> Result<Self, NtlmError> {
+    pub(super) fn read(bytes: &'a [u8]) -> Result<Self, NtlmError> {
         if bytes.len() > Self::LIMIT {
             return Err(NtlmError::TooLong);
         }

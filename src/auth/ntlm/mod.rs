@@ -145,7 +145,7 @@ impl Proof {
         random.fill(&mut *drawn.session_key)?;
         let Self { account, ntowf, workstation } = self;
         let client = Client { account, ntowf, workstation, version: WINDOWS_7 };
-        let token = client.answer(challenge, &message, &drawn, now)?;
+        let token = client.answer(challenge, message, &drawn, now)?;
         Ok((token, drawn.session_key))
     }
 }

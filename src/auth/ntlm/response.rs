@@ -55,12 +55,12 @@ impl Response<'_> {
     pub(super) fn nt(self, ntowf: &Key) -> Proof {
         let Self { server_challenge, client_challenge, time, target_info } = self;
         let zero = [0; 4];
-        let pieces =
+        let client =
             [&[1, 1, 0, 0], &zero[..], &time, &client_challenge, &zero, target_info, &zero];
-        let client = pieces.concat();
-        let proof = hmac_md5(ntowf, &[&server_challenge, &client]);
+        let [a, b, c, d, e, f, g] = client;
+        let proof = hmac_md5(ntowf, &[&server_challenge, a, b, c, d, e, f, g]);
         let session_base_key = hmac_md5(ntowf, &[&*proof]);
-        Proof { nt: [&*proof, &client[..]].concat(), session_base_key }
+        Proof { nt: [&*proof, a, b, c, d, e, f, g].concat(), session_base_key }
     }
 
     /// The LMv2_RESPONSE: for a server that sends no time stamp. [MS-NLMP section 2.2.2.4]

@@ -1,12 +1,16 @@
 //! What a server says of itself in a challenge, and what the client adds to it.
 
+use std::borrow::Cow;
+
 use super::NtlmError;
 
 /// A sequence of AV_PAIRs, without the one that ends it. [MS-NLMP section 2.2.2.1]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct TargetInfo {
-    pairs: Vec<(u16, Vec<u8>)>,
+pub(super) struct TargetInfo<'a> {
+    pairs: Vec<Pair<'a>>,
 }
+
+type Pair<'a> = (u16, Cow<'a, [u8]>);
 
 const END: u16 = 0;
 const FLAGS: u16 = 6;
@@ -17,10 +21,13 @@ const CHANNEL_BINDINGS: u16 = 10;
 /// The message has a MIC: a bit of the pair `FLAGS`.
 const HAS_MIC: u32 = 2;
 
-impl TargetInfo {
+impl<'a> TargetInfo<'a> {
+    /// How many pairs a challenge and its answer have, as a rule.
+    const ORDINARY: usize = 9;
+
     /// Reads pairs up to the one that ends them; it must be there.
-    pub(super) fn read(mut bytes: &[u8]) -> Result<Self, NtlmError> {
-        let mut info = Self::default();
+    pub(super) fn read(mut bytes: &'a [u8]) -> Result<Self, NtlmError> {
+        let mut info = Self { pairs: Vec::with_capacity(Self::ORDINARY) };
         loop {
             let (id, rest) = bytes.split_first_chunk().ok_or(NtlmError::TargetInfo)?;
             let (length, rest) = rest.split_first_chunk().ok_or(NtlmError::TargetInfo)?;
@@ -38,7 +45,7 @@ impl TargetInfo {
             if wrong_length || info.get(id).is_some() {
                 return Err(NtlmError::TargetInfo);
             }
-            info.pairs.push((id, value.into()));
+            info.pairs.push((id, Cow::Borrowed(value)));
             bytes = rest;
         }
         Ok(info)
@@ -57,17 +64,17 @@ impl TargetInfo {
     pub(super) fn promising_mic(mut self) -> Self {
         let flags = self.get(FLAGS).and_then(|value| value.try_into().ok());
         let flags = flags.map_or(0, u32::from_le_bytes) | HAS_MIC;
-        self.set(FLAGS, &flags.to_le_bytes());
-        self.set(CHANNEL_BINDINGS, &[0; 16]);
-        self.set(TARGET_NAME, &[]);
+        self.set(FLAGS, Cow::Owned(flags.to_le_bytes().into()));
+        self.set(CHANNEL_BINDINGS, Cow::Borrowed(&[0; 16]));
+        self.set(TARGET_NAME, Cow::Borrowed(&[]));
         self
     }
 
     /// What a server says of itself: names, and what time it is.
     #[cfg(feature = "lab")]
     pub(super) fn of(names: impl IntoIterator<Item = (u16, Vec<u8>)>, time_stamp: [u8; 8]) -> Self {
-        let stamp = (TIME_STAMP, time_stamp.to_vec());
-        Self { pairs: names.into_iter().chain([stamp]).collect() }
+        let pairs = names.into_iter().chain([(TIME_STAMP, time_stamp.to_vec())]);
+        Self { pairs: pairs.map(|(id, value)| (id, Cow::Owned(value))).collect() }
     }
 
     /// Whether the client said that its message has a MIC.
@@ -79,27 +86,27 @@ impl TargetInfo {
 
     /// The pairs and their end.
     pub(super) fn write(&self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        let end = (END, Vec::new());
+        let end = (END, Cow::Borrowed(&[][..]));
+        let mut bytes = Vec::with_capacity(256);
         for (id, value) in self.pairs.iter().chain([&end]) {
             // No value is longer: it came in a message, with a length of 16 bits.
             let length = u16::try_from(value.len()).unwrap_or_default();
             bytes.extend(id.to_le_bytes());
             bytes.extend(length.to_le_bytes());
-            bytes.extend(value);
+            bytes.extend_from_slice(value);
         }
         bytes
     }
 
     fn get(&self, id: u16) -> Option<&[u8]> {
         let found = self.pairs.iter().find(|(other, _)| *other == id);
-        found.map(|(_, value)| value.as_slice())
+        found.map(|(_, value)| &**value)
     }
 
-    fn set(&mut self, id: u16, value: &[u8]) {
+    fn set(&mut self, id: u16, value: Cow<'a, [u8]>) {
         match self.pairs.iter_mut().find(|(other, _)| *other == id) {
-            Some((_, old)) => *old = value.into(),
-            None => self.pairs.push((id, value.into())),
+            Some((_, old)) => *old = value,
+            None => self.pairs.push((id, value)),
         }
     }
 }
@@ -122,7 +129,8 @@ mod tests {
             let longer = [&*bytes, &[9, 9, 9]].concat();
             assert_eq!(TargetInfo::read(&longer).unwrap(), info);
         }
-        let info = TargetInfo::read(&[STAMP, END].concat()).unwrap();
+        let stamped = [STAMP, END].concat();
+        let info = TargetInfo::read(&stamped).unwrap();
         assert_eq!(info.time_stamp(), Some([1, 2, 3, 4, 5, 6, 7, 8]));
         assert_eq!(TargetInfo::read(END).unwrap().time_stamp(), None);
     }

@@ -56,7 +56,7 @@ fn the_answer_is_the_one_of_communicator() {
     let drawn = Drawn { client_challenge, session_key: COMMUNICATOR.session_key() };
     let challenge = COMMUNICATOR.challenge();
     let message = ChallengeMessage::read(&challenge).unwrap();
-    let answer = client.answer(&challenge, &message, &drawn, now()).unwrap();
+    let answer = client.answer(&challenge, message, &drawn, now()).unwrap();
     assert_eq!(hex(&answer), hex(&COMMUNICATOR.authenticate()));
 }
 
