@@ -150,7 +150,10 @@ impl Headers {
 
     /// The values of all fields of this name.
     pub fn all(&self, name: &str) -> impl Iterator<Item = Cow<'_, str>> {
-        self.values(name).map(|value| unfolded(text(value)))
+        self.values(name).map(|value| match self.folded {
+            true => unfolded(text(value)),
+            false => Cow::Borrowed(text(value)),
+        })
     }
 
     /// The values as they came.
