@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
@@ -9,7 +10,8 @@ use crate::text::WireText;
 
 /// A password.
 ///
-/// It is wiped when dropped, and no `Debug`, `Display` or error of this crate shows it.
+/// Clones share it, so that it is in memory once. It is wiped when the last one is dropped, and no
+/// `Debug`, `Display` or error of this crate shows it.
 ///
 /// ```
 /// use sip_signin::auth::Password;
@@ -18,12 +20,12 @@ use crate::text::WireText;
 /// assert_eq!(password.reveal(), "Passw0rd!");
 /// ```
 #[derive(Clone)]
-pub struct Password(Zeroizing<String>);
+pub struct Password(Arc<Zeroizing<String>>);
 
 impl Password {
     /// Keeps `password`. A `String` is taken over as it is, so that no copy stays behind.
     pub fn new(password: impl Into<String>) -> Self {
-        Self(Zeroizing::new(password.into()))
+        Self(Arc::new(Zeroizing::new(password.into())))
     }
 
     /// The password itself: only for the mechanism that proves it.
@@ -52,7 +54,7 @@ impl From<&str> for Password {
 
 /// An account, as a person types it: `CONTOSO\jeremy`, `jeremy@contoso.com` or `jeremy`.
 ///
-/// It need not look like the sign-in address.
+/// It need not look like the sign-in address. Clones share their text.
 ///
 /// ```
 /// use sip_signin::auth::Account;
@@ -65,8 +67,9 @@ impl From<&str> for Password {
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Account {
-    domain: Box<str>,
-    user: Box<str>,
+    typed: Arc<str>,
+    /// Where the user begins.
+    user: usize,
 }
 
 impl Account {
@@ -76,26 +79,22 @@ impl Account {
     /// The domain in front of the backslash; empty when there is none, which is legal: the server
     /// then looks the user up where it will.
     pub fn domain(&self) -> &str {
-        &self.domain
+        self.typed.get(..self.user.saturating_sub(1)).unwrap_or_default()
     }
 
     /// The user: all of it when there is no backslash.
     pub fn user(&self) -> &str {
-        &self.user
+        self.typed.get(self.user..).unwrap_or_default()
     }
 
     /// The user and the domain of a principal name, `jeremy` and `contoso.com`.
     pub fn principal(&self) -> Option<(&str, &str)> {
-        self.user.rsplit_once('@').filter(|_| self.domain.is_empty())
+        self.user().rsplit_once('@').filter(|_| self.domain().is_empty())
     }
 
     /// All of it, as it was typed.
     pub fn typed(&self) -> String {
-        if self.domain.is_empty() {
-            self.user.to_string()
-        } else {
-            format!("{}\\{}", self.domain, self.user)
-        }
+        self.typed.to_string()
     }
 
     fn read(text: &str) -> Result<Self, AccountErrorKind> {
@@ -121,7 +120,7 @@ impl Account {
             None if user.is_empty() => return Err(Kind::NoUser),
             _ => {}
         }
-        Ok(Self { domain: domain.into(), user: user.into() })
+        Ok(Self { typed: text.into(), user: text.len().saturating_sub(user.len()) })
     }
 }
 
@@ -137,10 +136,10 @@ impl FromStr for Account {
 /// As it was typed, shown as [`WireText`].
 impl fmt::Display for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.domain.is_empty() {
-            write!(f, "{}\\", WireText::new(&self.domain))?;
+        if !self.domain().is_empty() {
+            write!(f, "{}\\", WireText::new(self.domain()))?;
         }
-        WireText::new(&self.user).fmt(f)
+        WireText::new(self.user()).fmt(f)
     }
 }
 
