@@ -63,7 +63,7 @@ pub struct Association {
     realm: Box<str>,
     target: Box<str>,
     opaque: Option<Box<str>>,
-    token: Option<Vec<u8>>,
+    token: Option<Box<[u8]>>,
     expires_at: Option<Instant>,
     sent: u32,
     received: Window,
@@ -293,9 +293,9 @@ impl Association {
         };
         let token = said.gssapi_data().map(decode).transpose()?;
         match self.mechanism.step(token.as_deref(), now, random)? {
-            MechanismStep::Continue(token) => self.token = Some(token),
+            MechanismStep::Continue(token) => self.token = Some(token.into()),
             MechanismStep::Done(token) => {
-                self.token = token;
+                self.token = token.map(Into::into);
                 self.expires_at = Some(self.end(now));
             }
         }

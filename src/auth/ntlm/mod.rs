@@ -101,23 +101,22 @@ impl MechanismProvider for Ntlm {
         let Identity::Supplied(credentials) = identity else {
             return Err(MechanismErrorKind::Identity.into());
         };
-        Ok(Box::new(Exchange::Fresh(Box::new(Proof {
+        let proof = Proof {
             account: credentials.account.clone(),
             ntowf: response::ntowf_v2(&credentials.account, &credentials.password),
             workstation: self.workstation.clone(),
-        }))))
+        };
+        Ok(Box::new(Exchange::Begun { proof, asked: false }))
     }
 }
 
 /// 6.1.7601, NTLM revision 15. For people who read traces. [MS-NLMP section 2.2.2.10]
 const WINDOWS_7: [u8; 8] = [6, 1, 0xb1, 0x1d, 0, 0, 0, 15];
 
-/// One exchange.
+/// One exchange. It stays where it is: a key that moves leaves a copy behind.
 enum Exchange {
-    /// Nothing was sent.
-    Fresh(Box<Proof>),
-    /// A challenge was asked for.
-    Asked(Box<Proof>),
+    /// Nothing was sent, or a challenge was asked for.
+    Begun { proof: Proof, asked: bool },
     /// The keys are there.
     Done { client: SideKeys, server: SideKeys },
     /// It failed; nothing brings it back.
@@ -125,7 +124,7 @@ enum Exchange {
 }
 
 /// What a challenge is answered with, once: nothing needs it any more then. The password itself is not
-/// kept. Boxed: a key that moves leaves a copy behind.
+/// kept.
 struct Proof {
     account: Account,
     ntowf: Key,
@@ -158,20 +157,19 @@ impl Mechanism for Exchange {
         random: &dyn Random,
     ) -> Result<MechanismStep, MechanismError> {
         let challenge = token.filter(|token| !token.is_empty());
-        match (std::mem::replace(self, Self::Failed), challenge) {
-            (Self::Fresh(proof), None) => {
-                *self = Self::Asked(proof);
-                Ok(MechanismStep::Continue(Vec::new()))
+        let answer = match (&mut *self, challenge) {
+            (Self::Begun { asked: asked @ false, .. }, None) => {
+                *asked = true;
+                return Ok(MechanismStep::Continue(Vec::new()));
             }
-            (Self::Fresh(proof) | Self::Asked(proof), Some(challenge)) => {
-                let (token, key) = proof.answer(challenge, now, random)?;
-                let (client, server) = (SideKeys::client(&key), SideKeys::server(&key));
-                *self = Self::Done { client, server };
-                Ok(MechanismStep::Done(Some(token)))
-            }
-            (Self::Asked(_), None) => Err(NtlmError::NotAChallenge.into()),
+            (Self::Begun { .. }, None) => Err(NtlmError::NotAChallenge.into()),
+            (Self::Begun { proof, .. }, Some(challenge)) => proof.answer(challenge, now, random),
             (Self::Done { .. } | Self::Failed, _) => Err(MechanismErrorKind::NotReady.into()),
-        }
+        };
+        *self = Self::Failed;
+        let (token, key) = answer?;
+        *self = Self::Done { client: SideKeys::client(&key), server: SideKeys::server(&key) };
+        Ok(MechanismStep::Done(Some(token)))
     }
 
     fn sign(&mut self, message: &[u8]) -> Result<Vec<u8>, MechanismError> {
