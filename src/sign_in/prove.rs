@@ -9,7 +9,7 @@ use super::running::{Running, Vain, Who};
 use super::step::Step;
 use crate::auth::{Authorization, Credentials, Identity};
 use crate::now::Now;
-use crate::sip::{Challenge, Challenger, Message, Scheme};
+use crate::sip::{Challenge, Challenger, Scheme};
 use crate::text::WireText;
 
 impl SignIn {
@@ -142,7 +142,7 @@ impl SignIn {
     pub(super) fn send(&mut self, proof: &mut Proof) -> Result<(), WireText> {
         let printed = |error| WireText::printed(&error);
         let register = self.register.clone().next();
-        let message = Message::parse(register.write()).map_err(printed)?;
+        let message = register.message().map_err(printed)?;
         let authorization = proof.authorize(&message, &*self.random)?;
         let beside = match &mut self.beside {
             Some(running) => Some(running.proof.authorize(&message, &*self.random)?),

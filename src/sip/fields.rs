@@ -11,6 +11,13 @@ pub(super) struct Field {
     pub(super) name: u16,
 }
 
+impl Field {
+    /// A head is short enough for 16 bits.
+    pub(super) fn new(line: usize, name: usize) -> Self {
+        Self { line: line as u16, name: name as u16 }
+    }
+}
+
 /// Inline, for as many as a server's ordinary answer has. A message is moved about, so that what is
 /// in it has to be small.
 pub(super) type FieldList = SmallVec<[Field; 20]>;

@@ -116,7 +116,7 @@ impl Head {
                 let name = token(text);
                 match text.get(name..) {
                     Some(rest) if name > 0 && behind_colon(rest).is_some() => {
-                        self.fields.push(Field { line: now.line as u16, name: name as u16 });
+                        self.fields.push(Field::new(now.line, name));
                         if self.fields.len() > Limits::HEADERS {
                             return Err(FramingErrorKind::TooManyHeaders);
                         }

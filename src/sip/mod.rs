@@ -28,6 +28,8 @@ mod challenge;
 
 mod diagnostics;
 
+mod writing;
+
 mod register;
 
 mod answer;

@@ -7,8 +7,10 @@ use bytes::Bytes;
 
 use super::contact::UriTransport;
 use super::endpoint_id::{Epid, InstanceId};
-use super::message::CSeq;
+use super::limits::FramingError;
+use super::message::{CSeq, Message};
 use super::parameters::is_token;
+use super::writing::Writing;
 use crate::address::SipAddress;
 use crate::text::WireText;
 
@@ -54,14 +56,8 @@ pub struct Register {
 }
 
 /// What a Contact says of Communicator 2007 R2.
-const METHODS: &str = ";methods=\"INVITE, MESSAGE, INFO, OPTIONS, BYE, CANCEL, NOTIFY, ACK, REFER, \
+const METHODS: &str = ">;methods=\"INVITE, MESSAGE, INFO, OPTIONS, BYE, CANCEL, NOTIFY, ACK, REFER, \
     BENOTIFY\";proxy=replace";
-
-/// What else it says of itself in every REGISTER.
-const FEATURES: &str = "Supported: gruu-10, adhoclist, msrtc-event-categories\r\n\
-    Supported: ms-forking\r\n\
-    ms-keep-alive: UAC;hop-hop=yes\r\n\
-    Event: registration\r\n";
 
 /// The random parts of a dialog. The caller draws them; each is a `token` (RFC 3261 section 25.1),
 /// and none may be used again for another sign-in.
@@ -187,32 +183,42 @@ impl Register {
 
     /// The bytes of the request.
     pub fn write(&self) -> Bytes {
-        let Self { address, epid, .. } = self;
+        self.lay_out().bytes()
+    }
+
+    /// The request, as if it were read from its bytes.
+    pub(crate) fn message(&self) -> Result<Message, FramingError> {
+        self.lay_out().message()
+    }
+
+    fn lay_out(&self) -> Writing {
         let [call_id, from_tag, branch, contact, local, user_agent] = self.texts();
-        let (user, domain) = (address.user(), address.domain().as_str());
+        let (user, domain) = (self.address.user(), self.address.domain().as_str());
         let (cseq, instance) = (&*self.cseq.to_string(), &*self.instance.to_string());
         let (via, transport) = (self.transport.in_via(), self.transport.in_uri());
-        let (in_contact, expires) =
-            if self.ends { (";expires=0", "Expires: 0\r\n") } else { ("", "") };
-        // In pieces, which is less work than to format it.
-        let lines: [&[&str]; 15] = [
-            &["REGISTER sip:", domain, " SIP/2.0\r\n"],
-            &["Via: SIP/2.0/", via, " ", local, ";branch=z9hG4bK", branch, ".", cseq, "\r\n"],
-            &["Max-Forwards: 70\r\n"],
-            &["From: <sip:", user, "@", domain, ">;tag=", from_tag],
-            &[";epid=", epid.as_str(), "\r\n"],
-            &["To: <sip:", user, "@", domain, ">\r\n"],
-            &["Call-ID: ", call_id, "\r\n"],
-            &["CSeq: ", cseq, " REGISTER\r\n"],
-            &["Contact: <sip:", local, ";transport=", transport, ";ms-opaque=", contact, ">"],
-            &[METHODS, ";+sip.instance=\"<urn:uuid:", instance, ">\"", in_contact, "\r\n"],
-            &["User-Agent: ", user_agent, "\r\n"],
-            &[FEATURES],
-            &[expires],
-            &["Content-Length: 0\r\n"],
-            &["\r\n"],
-        ];
-        lines.concat().concat().into()
+        let epid = self.epid.as_str();
+        let ends = if self.ends { ";expires=0" } else { "" };
+        let uri: &[&str] = &["<sip:", local, ";transport=", transport, ";ms-opaque=", contact];
+        let parameters = &[METHODS, ";+sip.instance=\"<urn:uuid:", instance, ">\"", ends];
+
+        let mut out = Writing::begin("REGISTER", &["sip:", domain]);
+        out.field("Via", &["SIP/2.0/", via, " ", local, ";branch=z9hG4bK", branch, ".", cseq]);
+        out.field("Max-Forwards", &["70"]);
+        out.field("From", &["<sip:", user, "@", domain, ">;tag=", from_tag, ";epid=", epid]);
+        out.field("To", &["<sip:", user, "@", domain, ">"]);
+        out.field("Call-ID", &[call_id]);
+        out.field("CSeq", &[cseq, " REGISTER"]);
+        out.field("Contact", &[uri, parameters].concat());
+        out.field("User-Agent", &[user_agent]);
+        out.field("Supported", &["gruu-10, adhoclist, msrtc-event-categories"]);
+        out.field("Supported", &["ms-forking"]);
+        out.field("ms-keep-alive", &["UAC;hop-hop=yes"]);
+        out.field("Event", &["registration"]);
+        if self.ends {
+            out.field("Expires", &["0"]);
+        }
+        out.field("Content-Length", &["0"]);
+        out
     }
 }
 
@@ -291,6 +297,15 @@ mod tests {
     #[test]
     fn the_first_register_is_the_one_of_communicator() {
         assert_eq!(register(tokens(), USER_AGENT).unwrap().write(), FIRST);
+    }
+
+    /// The reader is the judge.
+    #[test]
+    fn it_is_laid_out_as_it_would_be_read() {
+        let register = register(tokens(), USER_AGENT).unwrap();
+        for register in [register.clone(), register.clone().next(), register.sign_out()] {
+            assert_eq!(register.message(), Message::parse(register.write()));
+        }
     }
 
     #[test]

@@ -12,7 +12,6 @@ use super::step::Step;
 use crate::auth::Authorization;
 use crate::now::later;
 use crate::sign_in::{self, AskReason, Proof, SignIn, SignInError};
-use crate::sip::Message;
 use crate::text::WireText;
 
 impl Upkeep {
@@ -150,7 +149,7 @@ impl Upkeep {
     }
 
     fn proved(&mut self) -> Result<Bytes, WireText> {
-        let message = Message::parse(self.register.write());
+        let message = self.register.message();
         let message = message.map_err(|error| WireText::printed(&error))?;
         let prove = |proof: &mut Option<Proof>| match proof {
             Some(proof) => proof.authorize(&message, &*self.random).map(Some),
