@@ -237,11 +237,11 @@ impl Client {
         let settings = &*self.settings;
         let random = &*settings.random;
         let draw = || -> Result<(Tokens, Epid), RandomError> {
-            let [call_id, from_tag, branch, contact] = hexes(random, [16, 5, 8, 5])?;
+            let [call_id, from_tag, branch, contact, epid] = hexes(random, [16, 5, 8, 5, 5])?;
             let tokens = Tokens { call_id, from_tag, branch, contact };
             let epid = match &settings.epid {
                 Some(epid) => epid.clone(),
-                None => random_epid(random)?,
+                None => epid.parse().map_err(|_| RandomError)?,
             };
             Ok((tokens, epid))
         };

@@ -24,8 +24,8 @@ pub(super) fn md5(pieces: &[&[u8]]) -> Key {
 pub(super) fn hmac_md5(key: &Key, pieces: &[&[u8]]) -> Key {
     // A key that is shorter than a block is filled up with zeros (RFC 2104 section 2).
     let mut block = Zeroizing::new([0; 64]);
-    for (to, from) in block.iter_mut().zip(key.iter()) {
-        *to = *from;
+    if let Some(beginning) = block.first_chunk_mut() {
+        *beginning = **key;
     }
     let mut mac = Hmac::<Md5>::new((&*block).into());
     for piece in pieces {
