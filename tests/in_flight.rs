@@ -241,7 +241,7 @@ fn a_sign_in_that_waits_holds_no_more_than_is_told_and_its_machines_a_kilobyte()
         (Rest::Connect, 1664),
         (Rest::Answer, 1216),
         (Rest::Password, 1440),
-        (Rest::Proof, 1888),
+        (Rest::Proof, 1824),
     ] {
         let held = held(rest);
         println!("{rest:?}: {held} bytes");
